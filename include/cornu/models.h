@@ -1,0 +1,64 @@
+/* cornu/models.h - Sequential and functional models. */
+#ifndef CORNU_MODELS_H
+#define CORNU_MODELS_H
+
+#include "cornu/layers.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct cn_model cn_model;
+
+/* A stack of layers, the first of them cn_input(...):
+ *     cn_model *m = cn_sequential(cn_input({32, 32, 3}), cn_conv2d(32, {3, 3}), ...);
+ * Takes the layers over, also when it fails (NULL) or when one of them is NULL. */
+#define cn_sequential(...)                                                                         \
+    cn_sequential_new(NULL, (int)(sizeof((cn_layer *[]){__VA_ARGS__}) / sizeof(cn_layer *)),       \
+                      (cn_layer *[]){__VA_ARGS__})
+CN_API cn_model *cn_sequential_new(const char *name, int count, cn_layer *const *layers);
+
+/* The functional model between tensors of one graph; cn_model_new(cn_tensors(x), cn_tensors(y)).
+ * Models may share layers. NULL if an output does not follow from the inputs. */
+CN_API cn_model *cn_model_new(cn_tensor_list inputs, cn_tensor_list outputs);
+CN_API cn_model *cn_model_named(const char *name, cn_tensor_list inputs, cn_tensor_list outputs);
+CN_API void cn_model_free(cn_model *model);
+
+CN_API const char *cn_model_name(const cn_model *model);
+CN_API cn_tensor_list cn_model_inputs(const cn_model *model);
+CN_API cn_tensor_list cn_model_outputs(const cn_model *model);
+CN_API cn_tensor *cn_model_input(const cn_model *model);  /* the first */
+CN_API cn_tensor *cn_model_output(const cn_model *model); /* the first */
+
+/* Layers in Keras' order (a Sequential does not count its input layer). */
+CN_API int cn_model_layer_count(const cn_model *model);
+CN_API cn_layer *cn_model_layer(const cn_model *model, int index); /* -1: the last */
+/* By name; "outer/inner" reaches into nested models. NULL, naming the layers there are, if none has
+ * that name. */
+CN_API cn_layer *cn_model_layer_named(const cn_model *model, const char *name);
+
+/* The model as a layer, to be applied to other tensors with the same weights. Takes the model over. */
+CN_API cn_layer *cn_model_as_layer(cn_model *model);
+
+/* Runs the model on one array per input (batch first) and gives one new array per output. Works in
+ * batches of `batch_size` (0: 32). */
+CN_API cn_status cn_model_predict(cn_model *model, const cn_array *const *in, cn_array **out,
+                                  int64_t batch_size, cn_pool *pool);
+
+CN_API int64_t cn_model_parameter_count(const cn_model *model, bool trainable_only);
+
+/* Keras 3's summary table as text (UTF-8 box drawing, or ASCII), to be released with cn_free_text. */
+typedef struct cn_summary_options {
+    int width; /* columns, 0: 80 */
+    bool ascii;
+} cn_summary_options;
+CN_API char *cn_model_summary(const cn_model *model, const cn_summary_options *options);
+/* The same facts as JSON. */
+CN_API char *cn_model_summary_json(const cn_model *model);
+CN_API void cn_free_text(char *text);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,328 @@
+/* Convolution and transposed convolution in the graph. Result, input gradient and kernel gradient
+ * are closed under differentiation: the gradient of each is written with the other two. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "graph/ops.h"
+
+const char *cn__conv_name(bool transposed, int rank)
+{
+    static const char *const names[2][3] = {
+        {"conv1d", "conv2d", "conv3d"},
+        {"conv1d_transpose", "conv2d_transpose", "conv3d_transpose"}};
+    return rank >= 1 && rank <= 3 ? names[transposed][rank - 1] : "conv";
+}
+
+/* What an unknown extent counts as while shapes are inferred: anything large enough for any kernel. */
+enum { unknown_extent = 1 << 24 };
+
+static int64_t known(int64_t extent)
+{
+    return extent < 0 ? unknown_extent : extent;
+}
+
+static cn_status pad(const cn_conv_options *options, cn_conv *conv)
+{
+    if (!options->transposed)
+        return cn_conv_pad_keras(conv, options->padding);
+    if (options->output_size[0] != 0)
+        return cn_conv_transpose_out(conv, options->padding, options->output_size);
+    return cn_conv_transpose_pad_keras(
+        conv, options->padding, options->has_output_padding ? options->output_padding : NULL);
+}
+
+/* The names of a kernel's axes for messages. */
+static const char *kernel_axes(bool transposed, int rank)
+{
+    static const char *const axes[2][3] = {
+        {"(columns, in, out)", "(rows, columns, in, out)", "(depth, rows, columns, in, out)"},
+        {"(columns, out, in)", "(rows, columns, out, in)", "(depth, rows, columns, out, in)"}};
+    return axes[transposed][rank - 1];
+}
+
+static cn_status check_channels(const cn_conv_options *options, const cn_shape *x,
+                                const cn_shape *kernel, int64_t groups)
+{
+    int rank = options->rank;
+    int64_t channels = x->dim[rank + 1];
+    int64_t takes = options->transposed ? kernel->dim[rank + 1] : kernel->dim[rank] * groups;
+    if (channels == takes)
+        return CN_OK;
+    char of_x[128], of_kernel[128];
+    const char *name = cn__conv_name(options->transposed, rank);
+    cn_shape_text(x, of_x, sizeof of_x);
+    cn_shape_text(kernel, of_kernel, sizeof of_kernel);
+    int64_t other = options->transposed ? kernel->dim[rank] * groups : kernel->dim[rank + 1];
+    if (channels == other)
+        return cn__fail(CN_ERROR_SHAPE,
+                        "%s: the input %s has %lld channels, but the kernel %s, read as %s, takes "
+                        "%lld: its last two axes are the other way round",
+                        name, of_x, (long long)channels, of_kernel,
+                        kernel_axes(options->transposed, rank), (long long)takes);
+    return cn__fail(CN_ERROR_SHAPE,
+                    "%s: the input %s has %lld channels, but the kernel %s, read as %s, takes %lld",
+                    name, of_x, (long long)channels, of_kernel,
+                    kernel_axes(options->transposed, rank), (long long)takes);
+}
+
+static cn_status check_ranks(const cn_conv_options *options, const cn_shape *x,
+                             const cn_shape *kernel)
+{
+    char text[128];
+    if (options->rank < 1 || options->rank > 3)
+        return cn__fail(CN_ERROR_ARGUMENT, "conv: rank must be 1, 2 or 3, not %d", options->rank);
+    const char *name = cn__conv_name(options->transposed, options->rank);
+    if (x->rank != options->rank + 2)
+        return cn__fail(CN_ERROR_SHAPE,
+                        "%s: the input must have %d axes (batch, %d spatial, channels), not %s",
+                        name, options->rank + 2, options->rank,
+                        cn_shape_text(x, text, sizeof text));
+    if (kernel->rank != options->rank + 2)
+        return cn__fail(CN_ERROR_SHAPE, "%s: the kernel must have the axes %s, not %s", name,
+                        kernel_axes(options->transposed, options->rank),
+                        cn_shape_text(kernel, text, sizeof text));
+    return CN_OK;
+}
+
+/* The convolution from its input's and kernel's shapes. Unknown extents count as large ones. */
+static cn_status conv_of(const cn_conv_options *options, const cn_shape *x, const cn_shape *kernel,
+                         cn_conv *conv)
+{
+    CN__TRY(check_ranks(options, x, kernel));
+    int rank = options->rank;
+    int64_t groups = options->groups != 0 ? options->groups : 1;
+    CN__TRY(check_channels(options, x, kernel, groups));
+    *conv = (cn_conv){.rank = rank,
+                      .batch = x->dim[0] < 0 ? 1 : x->dim[0],
+                      .in_channels = x->dim[rank + 1],
+                      .out_channels =
+                          options->transposed ? kernel->dim[rank] * groups : kernel->dim[rank + 1],
+                      .groups = groups};
+    for (int i = 0; i < rank; i++) {
+        conv->in[i] = known(x->dim[i + 1]);
+        conv->kernel[i] = kernel->dim[i];
+        conv->stride[i] = options->stride[i];
+        conv->dilation[i] = options->dilation[i];
+    }
+    return pad(options, conv);
+}
+
+static cn_status conv_shape(const void *attributes, int inputs, cn_tensor *const *in,
+                            cn_tensor **out)
+{
+    const cn__conv_attributes *a = attributes;
+    (void)inputs;
+    cn_conv conv;
+    CN__TRY(conv_of(&a->options, &in[0]->shape, &in[1]->shape, &conv));
+    int rank = a->options.rank;
+    cn_shape *shape = &out[0]->shape;
+    shape->rank = rank + 2;
+    shape->dim[0] = in[0]->shape.dim[0];
+    shape->dim[rank + 1] = conv.out_channels;
+    for (int i = 0; i < rank; i++)
+        shape->dim[i + 1] = in[0]->shape.dim[i + 1] < 0 ? -1 : conv.out[i];
+    return CN_OK;
+}
+
+static cn_status like_shape(const void *attributes, int inputs, cn_tensor *const *in,
+                            cn_tensor **out)
+{
+    (void)attributes;
+    (void)inputs;
+    out[0]->shape = in[2]->shape;
+    return CN_OK;
+}
+
+/* ---- gradients ---- */
+
+static cn_tensor *input_gradient(const void *attributes, cn_tensor *dy, cn_tensor *kernel,
+                                 cn_tensor *like)
+{
+    return cn__node_new(&cn__conv_input_gradient_op, attributes, 3,
+                        (cn_tensor *[]){dy, kernel, like});
+}
+
+static cn_tensor *kernel_gradient(const void *attributes, cn_tensor *x, cn_tensor *dy,
+                                  cn_tensor *like)
+{
+    return cn__node_new(&cn__conv_kernel_gradient_op, attributes, 3,
+                        (cn_tensor *[]){x, dy, like});
+}
+
+static cn_status built(cn_tensor *const *tensors, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (tensors[i] == NULL)
+            return cn_error_status();
+    return CN_OK;
+}
+
+static cn_status conv_gradient(const cn__node *node, cn_tensor *const *dy, cn_gradient_rule rule,
+                               cn_tensor **dx)
+{
+    (void)rule;
+    dx[0] = input_gradient(node->attributes, dy[0], node->in[1], node->in[0]);
+    dx[1] = kernel_gradient(node->attributes, node->in[0], dy[0], node->in[1]);
+    return built(dx, 2);
+}
+
+static cn_status input_gradient_gradient(const cn__node *node, cn_tensor *const *d,
+                                         cn_gradient_rule rule, cn_tensor **dx)
+{
+    (void)rule;
+    dx[0] = cn__node_new(&cn__conv_op, node->attributes, 2, (cn_tensor *[]){d[0], node->in[1]});
+    dx[1] = kernel_gradient(node->attributes, d[0], node->in[0], node->in[1]);
+    return built(dx, 2);
+}
+
+static cn_status kernel_gradient_gradient(const cn__node *node, cn_tensor *const *d,
+                                          cn_gradient_rule rule, cn_tensor **dx)
+{
+    (void)rule;
+    dx[0] = input_gradient(node->attributes, node->in[1], d[0], node->in[0]);
+    dx[1] = cn__node_new(&cn__conv_op, node->attributes, 2, (cn_tensor *[]){node->in[0], d[0]});
+    return built(dx, 2);
+}
+
+/* ---- running ---- */
+
+typedef struct conv_state {
+    cn_conv_plan *plan;
+    float *packed;
+    const cn__variable *kernel; /* NULL: computed anew on every run */
+    uint64_t version;
+    cn_clamp clamp;
+    bool clamped;
+} conv_state;
+
+static void release_state(void *opaque)
+{
+    conv_state *state = opaque;
+    cn_conv_plan_free(state->plan);
+    cn__free(state->packed);
+}
+
+static cn_status prepare(cn__step *step, const cn_conv *conv, cn_conv_pass pass, bool packs)
+{
+    const cn__conv_attributes *a = step->node->attributes;
+    conv_state *state = cn__arena_alloc(step->arena, sizeof *state);
+    if (state == NULL)
+        return cn_error_status();
+    step->state = state;
+    step->release = release_state;
+    state->clamp = a->clamp;
+    state->clamped = a->clamped;
+    state->plan = cn_conv_plan_new(conv, pass);
+    if (state->plan == NULL)
+        return cn_error_status();
+    step->scratch_bytes = cn_conv_plan_scratch_bytes(state->plan);
+    if (!packs)
+        return CN_OK;
+    state->kernel = cn__tensor_variable(step->node->in[1]);
+    state->packed = cn__alloc(cn_conv_plan_packed_bytes(state->plan));
+    return state->packed != NULL ? CN_OK : cn_error_status();
+}
+
+static cn_status conv_prepare(cn__step *step)
+{
+    const cn__conv_attributes *a = step->node->attributes;
+    cn_conv conv;
+    CN__TRY(conv_of(&a->options, &step->node->in[0]->shape, &step->node->in[1]->shape, &conv));
+    return prepare(step, &conv, a->options.transposed ? CN_CONV_TRANSPOSE : CN_CONV_FORWARD, true);
+}
+
+static cn_status input_gradient_prepare(cn__step *step)
+{
+    const cn__conv_attributes *a = step->node->attributes;
+    cn_conv conv;
+    CN__TRY(conv_of(&a->options, &step->node->in[2]->shape, &step->node->in[1]->shape, &conv));
+    cn_conv adjoint = cn_conv_adjoint(&conv);
+    return prepare(step, &adjoint, a->options.transposed ? CN_CONV_FORWARD : CN_CONV_TRANSPOSE,
+                   true);
+}
+
+static cn_status kernel_gradient_prepare(cn__step *step)
+{
+    const cn__conv_attributes *a = step->node->attributes;
+    cn_conv conv;
+    CN__TRY(conv_of(&a->options, &step->node->in[0]->shape, &step->node->in[2]->shape, &conv));
+    return prepare(step, &conv,
+                   a->options.transposed ? CN_CONV_TRANSPOSE_KERNEL_GRADIENT
+                                         : CN_CONV_KERNEL_GRADIENT,
+                   false);
+}
+
+/* A variable's kernel is packed again only after it changed. */
+static void run(const cn__step *step, cn_pool *pool)
+{
+    conv_state *state = step->state;
+    if (state->kernel == NULL || state->version != state->kernel->version) {
+        cn_conv_plan_pack(state->plan, step->in[1], state->packed, pool);
+        state->version = state->kernel != NULL ? state->kernel->version : 0;
+    }
+    bool has_bias = step->node->op == &cn__conv_op && step->node->inputs == 3;
+    cn_conv_plan_run(state->plan, step->in[0], state->packed, has_bias ? step->in[2] : NULL,
+                     state->clamped ? &state->clamp : NULL, step->out[0], step->scratch, pool);
+}
+
+static void run_kernel_gradient(const cn__step *step, cn_pool *pool)
+{
+    conv_state *state = step->state;
+    cn_conv_plan_kernel_gradient(state->plan, step->in[0], step->in[1], step->out[0],
+                                 step->scratch, pool);
+}
+
+const cn__op cn__conv_op = {.name = "conv",
+                            .attribute_bytes = sizeof(cn__conv_attributes),
+                            .outputs = 1,
+                            .shape = conv_shape,
+                            .gradient = conv_gradient,
+                            .prepare = conv_prepare,
+                            .run = run};
+
+const cn__op cn__conv_input_gradient_op = {.name = "conv_input_gradient",
+                                           .attribute_bytes = sizeof(cn__conv_attributes),
+                                           .outputs = 1,
+                                           .shape = like_shape,
+                                           .gradient = input_gradient_gradient,
+                                           .prepare = input_gradient_prepare,
+                                           .run = run,
+                                           .shape_only = 1u << 2};
+
+const cn__op cn__conv_kernel_gradient_op = {.name = "conv_kernel_gradient",
+                                            .attribute_bytes = sizeof(cn__conv_attributes),
+                                            .outputs = 1,
+                                            .shape = like_shape,
+                                            .gradient = kernel_gradient_gradient,
+                                            .prepare = kernel_gradient_prepare,
+                                            .run = run_kernel_gradient,
+                                            .shape_only = 1u << 2};
+
+/* ---- public ---- */
+
+cn_tensor *cn_op_conv(cn_tensor *x, cn_tensor *kernel, const cn_conv_options *options)
+{
+    cn__conv_attributes attributes = {.options = *options, .clamp = {-INFINITY, INFINITY}};
+    return cn__node_new(&cn__conv_op, &attributes, 2, (cn_tensor *[]){x, kernel});
+}
+
+/* x times y is a convolution of x, seen as one row of pixels, with a kernel of one tap. */
+cn_tensor *cn_op_matmul(cn_tensor *x, cn_tensor *y)
+{
+    if (x == NULL || y == NULL)
+        return cn__fail_null_argument("matmul"), NULL;
+    if (x->shape.rank != 2 || y->shape.rank != 2 || x->shape.dim[1] != y->shape.dim[0]) {
+        char of_x[128], of_y[128];
+        return cn__fail_null(CN_ERROR_SHAPE,
+                             "matmul: needs (rows, a) and (a, columns), not %s and %s",
+                             cn_shape_text(&x->shape, of_x, sizeof of_x),
+                             cn_shape_text(&y->shape, of_y, sizeof of_y));
+    }
+    cn_shape pixels = cn_shape_of(x->shape.dim[0], 1, x->shape.dim[1]);
+    cn_shape taps = cn_shape_of(1, y->shape.dim[0], y->shape.dim[1]);
+    cn_shape rows = cn_shape_of(x->shape.dim[0], y->shape.dim[1]);
+    cn_tensor *product = cn_op_conv(cn_op_reshape(x, &pixels), cn_op_reshape(y, &taps),
+                                    &(cn_conv_options){.rank = 1});
+    return cn_op_reshape(product, &rows);
+}

@@ -1,0 +1,417 @@
+/* Making and running programs: the graph is copied with full shapes and simplified, its nodes become
+ * steps, and the values between them get places in one workspace. */
+#include <string.h>
+
+#include "graph/map.h"
+#include "graph/ops.h"
+#include "graph/order.h"
+#include "graph/program.h"
+
+/* Where a value lies. */
+typedef enum place {
+    IN_WORKSPACE,
+    IN_INPUT,   /* the caller's array */
+    IN_VARIABLE /* a variable's or a constant's array */
+} place;
+
+typedef struct value {
+    cn_tensor *tensor;
+    int same_as; /* the value whose memory it is, itself if none */
+    place place;
+    int input;        /* which input, of IN_INPUT */
+    const void *data; /* of IN_VARIABLE; the pointer of this run for the others */
+    int first, last;  /* steps that need it */
+    size_t offset;
+} value;
+
+struct cn__program {
+    cn_graph *graph;
+    cn__arena *arena;
+    bool training;
+    int input_count, output_count;
+    const cn_shape *shapes; /* of the inputs */
+    int step_count;
+    cn__step *steps;
+    int value_count;
+    value *values;
+    cn__map index;      /* tensor -> its place in `values`, plus one */
+    int *outputs;       /* values */
+    cn_tensor **copied; /* inputs, then outputs, in the program's graph */
+    unsigned char *workspace;
+    size_t workspace_bytes;
+};
+
+static value *value_of(const cn__program *program, const cn_tensor *tensor)
+{
+    uintptr_t number = (uintptr_t)cn__map_get(&program->index, tensor);
+    return &program->values[number - 1];
+}
+
+/* The value whose memory a value lies in. */
+static value *holder(const cn__program *program, value *v)
+{
+    while (&program->values[v->same_as] != v)
+        v = &program->values[v->same_as];
+    return v;
+}
+
+static size_t bytes_of(const cn_tensor *tensor)
+{
+    return (size_t)cn_shape_count(&tensor->shape) * 4;
+}
+
+/* ---- copying the graph ---- */
+
+typedef struct copier {
+    cn__program *program;
+    cn_tensor_list inputs, outputs;
+    cn__order order;
+    cn__map uses, copies;
+} copier;
+
+static cn_status count_use(copier *c, const cn_tensor *tensor)
+{
+    uintptr_t uses = (uintptr_t)cn__map_get(&c->uses, tensor);
+    return cn__map_set(&c->uses, tensor, (void *)(uses + 1));
+}
+
+static cn_status count_uses(copier *c)
+{
+    for (size_t n = 0; n < c->order.count; n++)
+        for (int i = 0; i < c->order.nodes[n]->inputs; i++)
+            CN__TRY(count_use(c, c->order.nodes[n]->in[i]));
+    for (int i = 0; i < c->outputs.count; i++)
+        CN__TRY(count_use(c, c->outputs.items[i]));
+    return CN_OK;
+}
+
+static cn_status copy_inputs(copier *c, const cn_shape *shapes)
+{
+    for (int i = 0; i < c->inputs.count; i++) {
+        const cn_tensor *original = c->inputs.items[i];
+        cn_tensor *copy =
+            cn__input_in(c->program->graph, original->dtype, &shapes[i], original->name);
+        if (copy == NULL)
+            return cn_error_status();
+        c->program->copied[i] = copy;
+        CN__TRY(cn__map_set(&c->copies, original, copy));
+    }
+    return CN_OK;
+}
+
+static cn_status copy_leaf(copier *c, const cn__node *node)
+{
+    const cn__leaf *leaf = node->attributes;
+    cn_tensor *copy = NULL;
+    if (node->op == &cn__input_op)
+        return cn__fail(CN_ERROR_ARGUMENT,
+                        "function: the outputs depend on the input '%s', which is not among the "
+                        "function's inputs",
+                        node->out[0]->name);
+    if (leaf->variable != NULL)
+        copy = cn__variable_in(c->program->graph, leaf->variable, node->out[0]->name);
+    else
+        copy = cn__leaf_new(c->program->graph, &cn__constant_op, leaf);
+    return copy != NULL ? cn__map_set(&c->copies, node->out[0], copy) : cn_error_status();
+}
+
+static cn_status copy_one(copier *c, const cn__node *node)
+{
+    if (node->inputs == 0)
+        return copy_leaf(c, node);
+    cn_tensor *in[cn__most_inputs], *out[cn__most_outputs];
+    for (int i = 0; i < node->inputs; i++)
+        in[i] = cn__map_get(&c->copies, node->in[i]);
+    cn__copying copying = {c->program->training, &c->uses};
+    CN__TRY(cn__simplify(&copying, node, in, out));
+    for (int i = 0; i < node->outputs; i++)
+        if (cn__map_get(&c->copies, node->out[i]) == NULL)
+            CN__TRY(cn__map_set(&c->copies, node->out[i], out[i]));
+    return CN_OK;
+}
+
+/* The graph is copied whole even where an input lies in its middle: what only leads to that input is
+ * not found by the order. */
+static cn_status copy_all(copier *c, const cn_shape *shapes)
+{
+    CN__TRY(cn__order_find(&c->order, c->outputs, c->inputs, false));
+    CN__TRY(count_uses(c));
+    CN__TRY(copy_inputs(c, shapes));
+    for (size_t n = 0; n < c->order.count; n++)
+        CN__TRY(copy_one(c, c->order.nodes[n]));
+    for (int i = 0; i < c->outputs.count; i++)
+        c->program->copied[c->inputs.count + i] = cn__map_get(&c->copies, c->outputs.items[i]);
+    return CN_OK;
+}
+
+static cn_status copy_graph(cn__program *program, cn_tensor_list inputs, cn_tensor_list outputs,
+                            const cn_shape *shapes)
+{
+    copier c = {.program = program, .inputs = inputs, .outputs = outputs};
+    program->copied = cn__arena_alloc(
+        program->arena, (size_t)(inputs.count + outputs.count) * sizeof *program->copied);
+    program->shapes =
+        cn__arena_copy(program->arena, shapes, (size_t)inputs.count * sizeof *shapes);
+    cn_status status = program->copied == NULL || program->shapes == NULL ? cn_error_status()
+                                                                         : copy_all(&c, shapes);
+    cn__order_free(&c.order);
+    cn__map_free(&c.uses);
+    cn__map_free(&c.copies);
+    return status;
+}
+
+/* ---- steps and values ---- */
+
+static cn_status add_value(cn__program *program, cn_tensor *tensor, int step, place where)
+{
+    int number = program->value_count++;
+    if (cn_shape_count(&tensor->shape) < 0) {
+        char text[128];
+        return cn__fail(CN_ERROR_SHAPE, "function: the shape %s of '%s' is not known in full",
+                        cn_shape_text(&tensor->shape, text, sizeof text), tensor->name);
+    }
+    program->values[number] =
+        (value){.tensor = tensor, .same_as = number, .place = where, .first = step, .last = step};
+    return cn__map_set(&program->index, tensor, (void *)(uintptr_t)(number + 1));
+}
+
+static cn_status add_leaf(cn__program *program, const cn__node *node)
+{
+    const cn__leaf *leaf = node->attributes;
+    CN__TRY(add_value(program, node->out[0], -1, IN_VARIABLE));
+    value *v = value_of(program, node->out[0]);
+    const cn_array *array = leaf->variable != NULL ? leaf->variable->value : leaf->array;
+    v->data = leaf->dtype == CN_INT32 ? (const void *)cn_array_const_ints(array)
+                                      : (const void *)cn_array_const_floats(array);
+    return CN_OK;
+}
+
+static cn_status add_step(cn__program *program, const cn__node *node)
+{
+    int number = program->step_count;
+    for (int i = 0; i < node->outputs; i++)
+        CN__TRY(add_value(program, node->out[i], number, IN_WORKSPACE));
+    int alias = node->op->alias != NULL ? node->op->alias(node, program->training) : -1;
+    if (alias >= 0) {
+        value *out = value_of(program, node->out[0]);
+        out->same_as = (int)(value_of(program, node->in[alias]) - program->values);
+        return CN_OK;
+    }
+    program->step_count++;
+    cn__step *step = &program->steps[number];
+    *step = (cn__step){.node = node, .training = program->training, .arena = program->arena};
+    return node->op->prepare != NULL ? node->op->prepare(step) : CN_OK;
+}
+
+static cn_status add_all(cn__program *program, const cn__order *order)
+{
+    size_t values = (size_t)program->input_count;
+    for (size_t n = 0; n < order->count; n++)
+        values += (size_t)order->nodes[n]->outputs;
+    program->values = cn__arena_alloc(program->arena, values * sizeof *program->values);
+    program->steps = cn__arena_alloc(program->arena, order->count * sizeof *program->steps);
+    if (program->values == NULL || program->steps == NULL)
+        return cn_error_status();
+    for (int i = 0; i < program->input_count; i++) {
+        CN__TRY(add_value(program, program->copied[i], -1, IN_INPUT));
+        value_of(program, program->copied[i])->input = i;
+    }
+    for (size_t n = 0; n < order->count; n++) {
+        const cn__node *node = order->nodes[n];
+        if (node->op == &cn__input_op)
+            continue;
+        CN__TRY(node->inputs == 0 ? add_leaf(program, node) : add_step(program, node));
+    }
+    return CN_OK;
+}
+
+static cn_status make_steps(cn__program *program)
+{
+    cn__order order = {0};
+    cn_tensor_list outputs = {program->output_count, program->copied + program->input_count};
+    cn_status status = cn__order_find(&order, outputs, (cn_tensor_list){0, NULL}, true);
+    if (status == CN_OK)
+        status = add_all(program, &order);
+    cn__order_free(&order);
+    return status;
+}
+
+/* ---- memory ---- */
+
+static void find_last_uses(cn__program *program)
+{
+    for (int s = 0; s < program->step_count; s++) {
+        const cn__node *node = program->steps[s].node;
+        for (int i = 0; i < node->inputs; i++)
+            if (!(node->op->shape_only >> i & 1)) {
+                value *v = holder(program, value_of(program, node->in[i]));
+                v->last = s > v->last ? s : v->last;
+            }
+    }
+    for (int i = 0; i < program->output_count; i++)
+        holder(program, &program->values[program->outputs[i]])->last = program->step_count;
+}
+
+/* True if another input of the step lies in the same memory as the first. */
+static bool first_input_shared(const cn__program *program, const cn__node *node, const value *first)
+{
+    for (int i = 1; i < node->inputs; i++)
+        if (!(node->op->shape_only >> i & 1) &&
+            holder(program, value_of(program, node->in[i])) == first)
+            return true;
+    return false;
+}
+
+/* Lets a step write where its first input lay, if that is not needed afterwards. */
+static void reuse_inputs(cn__program *program)
+{
+    for (int s = 0; s < program->step_count; s++) {
+        const cn__node *node = program->steps[s].node;
+        if (!node->op->in_place)
+            continue;
+        value *in = holder(program, value_of(program, node->in[0]));
+        value *out = value_of(program, node->out[0]);
+        if (in->place != IN_WORKSPACE || in->last != s ||
+            bytes_of(in->tensor) != bytes_of(out->tensor) ||
+            first_input_shared(program, node, in))
+            continue;
+        in->last = out->last > s ? out->last : s;
+        out->same_as = (int)(in - program->values);
+    }
+}
+
+/* One piece for each value that has memory of its own, and one for each step's scratch. */
+static cn_status place_pieces(cn__program *program, cn__lifetime *pieces)
+{
+    size_t count = 0;
+    for (int i = 0; i < program->value_count; i++) {
+        const value *v = &program->values[i];
+        if (v->same_as == i && v->place == IN_WORKSPACE)
+            pieces[count++] = (cn__lifetime){bytes_of(v->tensor), v->first, v->last, 0};
+    }
+    for (int s = 0; s < program->step_count; s++)
+        pieces[count++] = (cn__lifetime){program->steps[s].scratch_bytes, s, s, 0};
+    CN__TRY(cn__plan_memory(pieces, count, &program->workspace_bytes));
+    program->workspace = cn__alloc(program->workspace_bytes);
+    if (program->workspace == NULL)
+        return cn_error_status();
+    count = 0;
+    for (int i = 0; i < program->value_count; i++) {
+        value *v = &program->values[i];
+        if (v->same_as == i && v->place == IN_WORKSPACE)
+            v->data = program->workspace + pieces[count++].offset;
+    }
+    for (int s = 0; s < program->step_count; s++)
+        program->steps[s].scratch = program->workspace + pieces[count++].offset;
+    return CN_OK;
+}
+
+static cn_status plan_memory(cn__program *program)
+{
+    program->outputs =
+        cn__arena_alloc(program->arena, (size_t)program->output_count * sizeof(int));
+    cn__lifetime *pieces =
+        cn__calloc((size_t)(program->value_count + program->step_count) + 1, sizeof *pieces);
+    if (program->outputs == NULL || pieces == NULL) {
+        cn__free(pieces);
+        return cn_error_status();
+    }
+    for (int i = 0; i < program->output_count; i++)
+        program->outputs[i] =
+            (int)(value_of(program, program->copied[program->input_count + i]) - program->values);
+    find_last_uses(program);
+    reuse_inputs(program);
+    cn_status status = place_pieces(program, pieces);
+    cn__free(pieces);
+    return status;
+}
+
+/* ---- public ---- */
+
+cn__program *cn__program_new(cn_tensor_list inputs, cn_tensor_list outputs,
+                             const cn_shape *shapes, bool training)
+{
+    cn__program *program = cn__calloc(1, sizeof *program);
+    if (program == NULL)
+        return NULL;
+    program->training = training;
+    program->input_count = inputs.count;
+    program->output_count = outputs.count;
+    program->arena = cn__arena_new();
+    program->graph = cn__graph_new();
+    if (program->arena == NULL || program->graph == NULL ||
+        copy_graph(program, inputs, outputs, shapes) != CN_OK || make_steps(program) != CN_OK ||
+        plan_memory(program) != CN_OK) {
+        cn__program_free(program);
+        return NULL;
+    }
+    return program;
+}
+
+void cn__program_free(cn__program *program)
+{
+    if (program == NULL)
+        return;
+    for (int s = 0; s < program->step_count; s++) {
+        cn__step *step = &program->steps[s];
+        if (step->release != NULL)
+            step->release(step->state);
+    }
+    cn__map_free(&program->index);
+    cn__graph_discard(program->graph);
+    cn__arena_free(program->arena);
+    cn__free(program->workspace);
+    cn__free(program);
+}
+
+bool cn__program_fits(const cn__program *program, const cn_shape *shapes, bool training)
+{
+    if (program->training != training)
+        return false;
+    for (int i = 0; i < program->input_count; i++)
+        if (!cn_shape_equal(&program->shapes[i], &shapes[i]))
+            return false;
+    return true;
+}
+
+static const cn_tensor *output(const cn__program *program, int number)
+{
+    return program->copied[program->input_count + number];
+}
+
+const cn_shape *cn__program_output_shape(const cn__program *program, int number)
+{
+    return &output(program, number)->shape;
+}
+
+cn_dtype cn__program_output_dtype(const cn__program *program, int number)
+{
+    return output(program, number)->dtype;
+}
+
+size_t cn__program_workspace_bytes(const cn__program *program)
+{
+    return program->workspace_bytes;
+}
+
+static const void *data_of(const cn__program *program, const cn_tensor *tensor)
+{
+    return holder(program, value_of(program, tensor))->data;
+}
+
+void cn__program_run(cn__program *program, const void *const *in, void *const *out, cn_pool *pool)
+{
+    for (int i = 0; i < program->input_count; i++)
+        value_of(program, program->copied[i])->data = in[i];
+    for (int s = 0; s < program->step_count; s++) {
+        cn__step *step = &program->steps[s];
+        const cn__node *node = step->node;
+        for (int i = 0; i < node->inputs; i++)
+            step->in[i] = node->op->shape_only >> i & 1 ? NULL : data_of(program, node->in[i]);
+        for (int i = 0; i < node->outputs; i++)
+            step->out[i] = (void *)(uintptr_t)data_of(program, node->out[i]);
+        node->op->run(step, pool);
+    }
+    for (int i = 0; i < program->output_count; i++)
+        memcpy(out[i], data_of(program, output(program, i)), bytes_of(output(program, i)));
+}

@@ -1,0 +1,50 @@
+/* A program: a graph made ready for one set of input shapes and one phase. Making one may fail;
+ * running it cannot. */
+#ifndef CORNU_SRC_GRAPH_PROGRAM_H
+#define CORNU_SRC_GRAPH_PROGRAM_H
+
+#include "graph/graph.h"
+
+typedef struct cn__program cn__program;
+
+/* `shapes`: the full shapes of the inputs. */
+cn__program *cn__program_new(cn_tensor_list inputs, cn_tensor_list outputs,
+                             const cn_shape *shapes, bool training);
+void cn__program_free(cn__program *program);
+
+/* True if the program was made for these shapes and this phase. */
+bool cn__program_fits(const cn__program *program, const cn_shape *shapes, bool training);
+const cn_shape *cn__program_output_shape(const cn__program *program, int output);
+cn_dtype cn__program_output_dtype(const cn__program *program, int output);
+/* Bytes of the memory that intermediate values share. */
+size_t cn__program_workspace_bytes(const cn__program *program);
+
+/* Runs it: reads the inputs' elements, writes the outputs'. One thread at a time. */
+void cn__program_run(cn__program *program, const void *const *in, void *const *out, cn_pool *pool);
+
+/* ---- simplification (simplify.c) ---- */
+
+/* What is known while a graph is copied into a program's own. */
+typedef struct cn__copying {
+    bool training;
+    const struct cn__map *uses; /* tensor of the original -> number of uses, as a pointer */
+} cn__copying;
+
+/* The copy of `node` on the copied inputs `in`: the node itself, or something equal and cheaper. Fills
+ * `out`. */
+cn_status cn__simplify(const cn__copying *copying, const cn__node *node, cn_tensor *const *in,
+                       cn_tensor **out);
+
+/* ---- memory plan (memory_plan.c) ---- */
+
+/* A piece of memory needed from one step to another, both included. */
+typedef struct cn__lifetime {
+    size_t bytes;
+    int first, last;
+    size_t offset; /* the answer */
+} cn__lifetime;
+/* Gives each piece an offset so that pieces alive at the same step do not overlap; returns the bytes
+ * needed in all. Offsets are multiples of 64. */
+cn_status cn__plan_memory(cn__lifetime *pieces, size_t count, size_t *total);
+
+#endif

@@ -1,0 +1,211 @@
+/* Simplification, node by node, while a graph is copied into a program:
+ *   - a bias added to a convolution, and a relu after it, become part of the convolution;
+ *   - transpositions move behind elementwise operations and concatenations, where they meet the next
+ *     layer's and cancel: a channels-first network is transposed at its edges only;
+ *   - reshapes of reshapes, identities, and dropout outside training disappear.
+ */
+#include <string.h>
+
+#include "graph/map.h"
+#include "graph/ops.h"
+#include "graph/program.h"
+
+static cn_status give(cn_tensor *tensor, cn_tensor **out)
+{
+    out[0] = tensor;
+    return tensor != NULL ? CN_OK : cn_error_status();
+}
+
+static bool used_once(const cn__copying *copying, const cn_tensor *original)
+{
+    return (uintptr_t)cn__map_get(copying->uses, original) == 1;
+}
+
+static cn_status copy_node(const cn__node *node, cn_tensor *const *in, cn_tensor **out)
+{
+    cn_tensor *first = cn__node_new(node->op, node->attributes, node->inputs, in);
+    if (first == NULL)
+        return cn_error_status();
+    for (int i = 0; i < node->outputs; i++)
+        out[i] = first->node->out[i];
+    return CN_OK;
+}
+
+/* ---- transpositions ---- */
+
+static bool is_transposed(const cn_tensor *tensor)
+{
+    return tensor->node->op == &cn__transpose_op;
+}
+
+static const int *order_of(const cn_tensor *tensor)
+{
+    return ((const cn__transpose_attributes *)tensor->node->attributes)->order;
+}
+
+static bool same_order(const cn_tensor *a, const cn_tensor *b)
+{
+    return is_transposed(a) && is_transposed(b) && a->shape.rank == b->shape.rank &&
+           memcmp(order_of(a), order_of(b), (size_t)a->shape.rank * sizeof(int)) == 0;
+}
+
+static bool is_identity(const int *order, int rank)
+{
+    for (int i = 0; i < rank; i++)
+        if (order[i] != i)
+            return false;
+    return true;
+}
+
+/* transpose(transpose(x)) is one transposition, or x. */
+static cn_status simplify_transpose(const cn__node *node, cn_tensor *const *in, cn_tensor **out)
+{
+    const cn__transpose_attributes *a = node->attributes;
+    int rank = in[0]->shape.rank, order[CN_MAX_RANK];
+    cn_tensor *x = in[0];
+    memcpy(order, a->order, sizeof order);
+    if (is_transposed(x)) {
+        for (int i = 0; i < rank; i++)
+            order[i] = order_of(x)[a->order[i]];
+        x = x->node->in[0];
+    }
+    return give(is_identity(order, rank) ? x : cn_op_transpose(x, order), out);
+}
+
+/* f(transpose(x)) = transpose(f(x)) */
+static cn_status simplify_unary(const cn__node *node, cn_tensor *const *in, cn_tensor **out)
+{
+    if (((const cn_function1 *)node->attributes)->op == CN_IDENTITY)
+        return give(in[0], out);
+    if (!is_transposed(in[0]))
+        return copy_node(node, in, out);
+    cn_tensor *inner = cn__node_new(node->op, node->attributes, 1, in[0]->node->in);
+    return give(inner == NULL ? NULL : cn_op_transpose(inner, order_of(in[0])), out);
+}
+
+/* The same for two operands of equal order, or one and a single number. */
+static cn_status simplify_pair(const cn__node *node, cn_tensor *const *in, cn_tensor **out)
+{
+    cn_tensor *inner[2] = {in[0], in[1]}, *moved = NULL;
+    for (int i = 0; i < 2; i++)
+        if (is_transposed(in[i]) && (same_order(in[0], in[1]) || in[1 - i]->shape.rank == 0))
+            moved = in[i];
+    if (moved == NULL)
+        return copy_node(node, in, out);
+    for (int i = 0; i < 2; i++)
+        if (is_transposed(in[i]))
+            inner[i] = in[i]->node->in[0];
+    cn_tensor *y = cn__node_new(node->op, node->attributes, 2, inner);
+    return give(y == NULL ? NULL : cn_op_transpose(y, order_of(moved)), out);
+}
+
+static cn_status simplify_concatenate(const cn__node *node, cn_tensor *const *in, cn_tensor **out)
+{
+    cn_tensor *inner[cn__most_inputs];
+    for (int i = 0; i < node->inputs; i++) {
+        if (!same_order(in[0], in[i]))
+            return copy_node(node, in, out);
+        inner[i] = in[i]->node->in[0];
+    }
+    int axis = order_of(in[0])[*(const int *)node->attributes];
+    cn_tensor *y = cn__node_new(node->op, &axis, node->inputs, inner);
+    return give(y == NULL ? NULL : cn_op_transpose(y, order_of(in[0])), out);
+}
+
+/* ---- into the convolution ---- */
+
+static bool is_conv(const cn_tensor *tensor)
+{
+    return tensor->node->op == &cn__conv_op;
+}
+
+static bool is_clamped(const cn_tensor *tensor)
+{
+    return ((const cn__conv_attributes *)tensor->node->attributes)->clamped;
+}
+
+/* conv(x, w) + b, where b counts along the channels. */
+static cn_tensor *with_bias(cn_tensor *conv, cn_tensor *bias)
+{
+    const cn_shape *y = &conv->shape, *b = &bias->shape;
+    if (conv->node->inputs != 2 || is_clamped(conv) || b->rank != 1 ||
+        b->dim[0] != y->dim[y->rank - 1])
+        return NULL;
+    return cn__node_new(&cn__conv_op, conv->node->attributes, 3,
+                        (cn_tensor *[]){conv->node->in[0], conv->node->in[1], bias});
+}
+
+static cn_status simplify_binary(const cn__copying *copying, const cn__node *node,
+                                 cn_tensor *const *in, cn_tensor **out)
+{
+    bool adds = *(const cn_binary *)node->attributes == CN_ADD;
+    if (adds && is_conv(in[0]) && used_once(copying, node->in[0])) {
+        out[0] = with_bias(in[0], in[1]);
+        if (out[0] != NULL)
+            return CN_OK;
+    }
+    return simplify_pair(node, in, out);
+}
+
+/* min(max(conv, 0), maximum): a relu without a slope or threshold. */
+static cn_status clamp_conv(cn_function1 relu, cn_tensor *conv, cn_tensor **out)
+{
+    cn__conv_attributes attributes = *(const cn__conv_attributes *)conv->node->attributes;
+    attributes.clamp = (cn_clamp){0, relu.p[1]};
+    attributes.clamped = true;
+    return give(cn__node_new(&cn__conv_op, &attributes, conv->node->inputs, conv->node->in), out);
+}
+
+static cn_status simplify_activation(const cn__copying *copying, const cn__node *node,
+                                     cn_tensor *const *in, cn_tensor **out)
+{
+    cn_function1 f = *(const cn_function1 *)node->attributes;
+    bool plain_relu = f.op == CN_RELU && f.p[0] == 0 && f.p[1] >= 0 && f.p[2] == 0;
+    if (plain_relu && is_conv(in[0]) && !is_clamped(in[0]) && used_once(copying, node->in[0]))
+        return clamp_conv(f, in[0], out);
+    return simplify_unary(node, in, out);
+}
+
+/* ---- the rest ---- */
+
+static cn_status simplify_reshape(const cn__node *node, cn_tensor *const *in, cn_tensor **out)
+{
+    cn_tensor *copied[cn__most_outputs];
+    CN__TRY(copy_node(node, in, copied));
+    if (cn_shape_equal(&copied[0]->shape, &in[0]->shape))
+        return give(in[0], out);
+    if (in[0]->node->op != &cn__reshape_op)
+        return give(copied[0], out);
+    return give(cn_op_reshape(in[0]->node->in[0], &copied[0]->shape), out);
+}
+
+/* Outside training dropout and noise are their input; their masks are ones or zeros. */
+static cn_status simplify_random(const cn__copying *copying, const cn__node *node,
+                                 cn_tensor *const *in, cn_tensor **out)
+{
+    CN__TRY(copy_node(node, in, out));
+    if (!copying->training)
+        out[0] = in[0];
+    return CN_OK;
+}
+
+cn_status cn__simplify(const cn__copying *copying, const cn__node *node, cn_tensor *const *in,
+                       cn_tensor **out)
+{
+    const cn__op *op = node->op;
+    if (op == &cn__transpose_op)
+        return simplify_transpose(node, in, out);
+    if (op == &cn__unary_op)
+        return simplify_activation(copying, node, in, out);
+    if (op == &cn__binary_op)
+        return simplify_binary(copying, node, in, out);
+    if (op == &cn__unary_gradient_op)
+        return simplify_pair(node, in, out);
+    if (op == &cn__concatenate_op)
+        return simplify_concatenate(node, in, out);
+    if (op == &cn__reshape_op || op == &cn__reshape_like_op)
+        return simplify_reshape(node, in, out);
+    if (op == &cn__dropout_op || op == &cn__noise_op)
+        return simplify_random(copying, node, in, out);
+    return copy_node(node, in, out);
+}

@@ -1,0 +1,120 @@
+/* Floor 1: the kernels, compiled once per instruction set, and the table that holds them.
+ *
+ * Every file of this folder but dispatch.c is compiled once for each instruction set in meson.build;
+ * CN__K(name) gives each its own symbol, and table.c gathers them into one constant table. Kernels
+ * use no libm, no allocation and no threads: they are inner loops on buffers that a floor 2 function
+ * has checked and cut into tasks. Files here include nothing but this header and simd.h, and must
+ * not define or use inline functions that are not static.
+ */
+#ifndef CORNU_SRC_KERNELS_H
+#define CORNU_SRC_KERNELS_H
+
+#include "cornu/ops.h"
+
+/* The tile: up to `rows` output pixels times up to `vectors` * lanes output channels,
+ *     out[m][n] = clamp(start[n] + sum over t < taps, k < depth of in[t][m][k] * w[t][k][n]).
+ * Every linear layer is this sum; padding is a pointer to zeros. */
+typedef struct cn__tile {
+    int64_t taps, depth;
+    const float *const *in; /* [taps][rows]: one pointer per tap and pixel */
+    const float *weights;   /* [taps][depth][vectors * lanes], aligned */
+    int64_t weights_tap;    /* floats from one tap's weights to the next's */
+    const float *start;     /* [vectors * lanes]: the bias, aligned; NULL: go on from `out` */
+    float *const *out;      /* [rows] */
+    int64_t columns;        /* channels to store, at most vectors * lanes */
+    float low, high;        /* the clamp; -inf, +inf for none */
+} cn__tile;
+typedef void (*cn__tile_kernel)(const cn__tile *tile);
+
+/* The outer product tile of a kernel gradient: for i < rows, n < columns
+ *     out[i][n] (+)= sum over p < pixels of a[p][i] * b[p][n]. */
+typedef struct cn__outer {
+    int64_t pixels;
+    const float *const *a; /* [pixels]: `rows` consecutive floats each */
+    const float *const *b; /* [pixels]: vectors * lanes consecutive floats each */
+    float *out;            /* [rows] of `stride` floats */
+    int64_t stride;
+    int64_t columns; /* at most vectors * lanes; what is read of b beyond it is not used */
+    bool accumulate; /* add to `out` */
+} cn__outer;
+typedef void (*cn__outer_kernel)(const cn__outer *outer);
+
+/* Depthwise: out[m][c] = clamp(start[c] + sum over t of in[t][m][c] * w[t][c]) for c < channels. */
+typedef struct cn__depthwise {
+    int64_t taps, pixels, channels;
+    const float *const *in; /* [taps][pixels] */
+    const float *weights;   /* [taps][channels] */
+    const float *start;     /* [channels]; NULL for zeros */
+    float *const *out;      /* [pixels] */
+    float low, high;
+} cn__depthwise;
+
+/* Depthwise kernel gradient: out[c] += sum over p < pixels of a[p][c] * b[p][c] for c < channels. */
+typedef struct cn__depthwise_gradient {
+    int64_t pixels, channels;
+    const float *const *a; /* [pixels] */
+    const float *const *b; /* [pixels] */
+    float *out;            /* [channels] */
+} cn__depthwise_gradient;
+
+#define CN__MAX_VECTORS 4
+#define CN__MAX_ROWS 32
+
+typedef void (*cn__unary_kernel)(const float *x, float *y, int64_t count, const float *p);
+typedef void (*cn__unary_gradient_kernel)(const float *x, const float *dy, float *dx, int64_t count,
+                                          const float *p);
+/* A step of 0 repeats one value, 1 walks along. */
+typedef void (*cn__binary_kernel)(const float *a, int a_step, const float *b, int b_step, float *out,
+                                  int64_t count);
+
+typedef struct cn__kernels {
+    const char *name;
+    int lanes; /* floats in a vector */
+    /* rows[v]: the most rows of a tile of v vectors; tile[v][r]: the kernel of exactly r rows. */
+    int rows[CN__MAX_VECTORS + 1];
+    cn__tile_kernel tile[CN__MAX_VECTORS + 1][CN__MAX_ROWS + 1];
+    cn__outer_kernel outer[CN__MAX_VECTORS + 1][CN__MAX_ROWS + 1];
+    void (*depthwise)(const cn__depthwise *depthwise);
+    void (*depthwise_gradient)(const cn__depthwise_gradient *gradient);
+
+    cn__unary_kernel unary[CN_UNARY_COUNT];
+    cn__unary_gradient_kernel unary_gradient[CN_UNARY_COUNT];
+    cn__binary_kernel binary[CN_BINARY_COUNT];
+
+    /* The sum of count values (several partial sums, the same order on every call). */
+    double (*sum)(const float *x, int64_t count);
+    float (*maximum)(const float *x, int64_t count);
+    /* totals[i] += x[i]; the running sum of rows. */
+    void (*add_to_doubles)(const float *x, double *totals, int64_t count);
+    /* y = softmax(x), or its logarithm, over `count` consecutive values. */
+    void (*softmax)(const float *x, float *y, int64_t count, bool logarithm);
+    /* y[i] = x[i] * scale[i] + shift[i] */
+    void (*scale_shift)(const float *x, const float *scale, const float *shift, float *y,
+                        int64_t count);
+    /* out[c] = max over the cells of in[cell][c]; switches[c] = index[cell] of the first such cell
+     * (switches may be NULL). At least one cell. */
+    void (*max_cells)(int64_t cells, const float *const *in, const int32_t *index, int64_t channels,
+                      float *out, int32_t *switches);
+    /* out[c] = factor * sum over the cells of in[cell][c]. */
+    void (*sum_cells)(int64_t cells, const float *const *in, int64_t channels, float factor,
+                      float *out);
+    /* y += factor * x */
+    void (*add_scaled)(float factor, const float *x, float *y, int64_t count);
+} cn__kernels;
+
+/* The table in use: chosen at the first call, the same ever after. */
+const cn__kernels *cn__kernels_get(void);
+/* All tables this processor can run, best first; returns how many. For tests. */
+int cn__kernels_all(const cn__kernels *tables[8]);
+/* Puts another table in force, NULL for the default again. For tests and benchmarks: not safe while
+ * another thread computes. */
+void cn__kernels_use(const cn__kernels *table);
+
+/* CN__K(tile) is cn__tile_avx2 where CN__ISA is avx2. */
+#ifdef CN__ISA
+#define CN__PASTE2(name, isa) cn__##name##_##isa
+#define CN__PASTE(name, isa) CN__PASTE2(name, isa)
+#define CN__K(name) CN__PASTE(name, CN__ISA)
+#endif
+
+#endif

@@ -1,0 +1,73 @@
+/* Vectors of the width the instruction set has, with GNU C's vector extensions. Only for files that
+ * are compiled per instruction set. */
+#ifndef CORNU_SRC_KERNELS_SIMD_H
+#define CORNU_SRC_KERNELS_SIMD_H
+
+#include <string.h>
+#include "kernels/kernels.h"
+
+/* Before a loop with constant bounds that must be unrolled whole, so that arrays of vectors become
+ * registers. */
+#if defined(__clang__)
+#define CN__UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define CN__UNROLL _Pragma("GCC unroll 32")
+#endif
+
+/* The tile: the most rows for 1, 2, 3 and 4 vectors. rows * vectors accumulators, `vectors` weights
+ * and one broadcast value have to fit the registers, and the pointers of all rows the general ones. */
+#if defined(__AVX512F__)
+#define CN__LANES 16
+#define CN__TILES(X) X(1, 12) X(2, 12) X(3, 9) X(4, 7)
+#elif defined(__AVX2__)
+#define CN__LANES 8
+#define CN__TILES(X) X(1, 10) X(2, 6)
+#elif defined(__aarch64__)
+#define CN__LANES 4
+#define CN__TILES(X) X(1, 16) X(2, 12) X(3, 8) X(4, 6)
+#else
+#define CN__LANES 4
+#define CN__TILES(X) X(1, 10) X(2, 5)
+#endif
+
+/* CN__UP_TO(n, X, v) is X(v, 1) ... X(v, n). */
+#define CN__UP_TO(n, X, v) CN__PASTE2_(CN__UP_TO_, n)(X, v)
+#define CN__PASTE2_(a, b) a##b
+#define CN__UP_TO_4(X, v) X(v, 1) X(v, 2) X(v, 3) X(v, 4)
+#define CN__UP_TO_5(X, v) CN__UP_TO_4(X, v) X(v, 5)
+#define CN__UP_TO_6(X, v) CN__UP_TO_5(X, v) X(v, 6)
+#define CN__UP_TO_7(X, v) CN__UP_TO_6(X, v) X(v, 7)
+#define CN__UP_TO_8(X, v) CN__UP_TO_7(X, v) X(v, 8)
+#define CN__UP_TO_9(X, v) CN__UP_TO_8(X, v) X(v, 9)
+#define CN__UP_TO_10(X, v) CN__UP_TO_9(X, v) X(v, 10)
+#define CN__UP_TO_12(X, v) CN__UP_TO_10(X, v) X(v, 11) X(v, 12)
+#define CN__UP_TO_16(X, v) CN__UP_TO_12(X, v) X(v, 13) X(v, 14) X(v, 15) X(v, 16)
+
+typedef float cn__v __attribute__((vector_size(CN__LANES * sizeof(float))));
+typedef int32_t cn__vi __attribute__((vector_size(CN__LANES * sizeof(float))));
+/* The same, at any address. */
+typedef float cn__vu
+    __attribute__((vector_size(CN__LANES * sizeof(float)), aligned(sizeof(float)), may_alias));
+
+static inline cn__v cn__load(const float *from)
+{
+    return *(const cn__vu *)from;
+}
+
+static inline void cn__store(float *to, cn__v value)
+{
+    *(cn__vu *)to = value;
+}
+
+static inline cn__v cn__splat(float value)
+{
+    return value - (cn__v){0};
+}
+
+/* mask ? a : b, lane by lane. */
+static inline cn__v cn__select(cn__vi mask, cn__v a, cn__v b)
+{
+    return (cn__v)((mask & (cn__vi)a) | (~mask & (cn__vi)b));
+}
+
+#endif

@@ -1,0 +1,288 @@
+/* Planning a convolution: the tables of the three axes, the phases, the column blocks, the tasks. */
+#include <string.h>
+
+#include "ops/conv_plan.h"
+
+/* Least multiplications worth a task of its own: some ten microseconds of one core. */
+static const double task_multiplications = 1 << 20;
+
+/* Fewest and most output pixels of a task. Few pixels would read the packed kernel too often. */
+enum { least_pixels = 96, most_pixels = 1024 };
+
+bool cn__conv_is_depthwise(const cn_conv *conv)
+{
+    return conv->groups > 1 && conv->groups == conv->in_channels &&
+           conv->groups == conv->out_channels;
+}
+
+/* The same convolution with three axes and every default written out. */
+static cn_conv normalised(const cn_conv *conv)
+{
+    cn_conv full = *conv;
+    full.rank = 3;
+    full.groups = conv->groups != 0 ? conv->groups : 1;
+    int missing = 3 - conv->rank;
+    for (int i = 0; i < 3; i++) {
+        bool has = i >= missing;
+        int from = has ? i - missing : 0;
+        full.in[i] = has ? conv->in[from] : 1;
+        full.out[i] = has ? conv->out[from] : 1;
+        full.kernel[i] = has ? conv->kernel[from] : 1;
+        full.stride[i] = has && conv->stride[from] != 0 ? conv->stride[from] : 1;
+        full.dilation[i] = has && conv->dilation[from] != 0 ? conv->dilation[from] : 1;
+        full.before[i] = has ? conv->before[from] : 0;
+    }
+    return full;
+}
+
+/* The input position that tap t of output position o reads, -1 if it lies outside or, for a
+ * transposed convolution, between two positions. */
+static int64_t input_position(const cn_conv *conv, bool transposed, int axis, int64_t o, int64_t t)
+{
+    int64_t shift = t * conv->dilation[axis], stride = conv->stride[axis], i;
+    if (!transposed) {
+        i = o * stride + shift - conv->before[axis];
+    } else {
+        i = o + conv->before[axis] - shift;
+        if (i < 0 || i % stride != 0)
+            return -1;
+        i /= stride;
+    }
+    return i >= 0 && i < conv->in[axis] ? i : -1;
+}
+
+/* True if tap t belongs to the output positions o with o % stride == phase. */
+static bool tap_in_phase(const cn_conv *conv, int axis, int64_t phase, int64_t t)
+{
+    return (phase + conv->before[axis] - t * conv->dilation[axis]) % conv->stride[axis] == 0;
+}
+
+static cn_status plan_axis_phase(cn_conv_plan *plan, int axis, int64_t first, int64_t step,
+                                 const int64_t strides[2], cn__axis_phase *phase)
+{
+    const cn_conv *conv = &plan->conv;
+    bool transposed = plan->pass == CN_CONV_TRANSPOSE;
+    int64_t kernel = conv->kernel[axis];
+    phase->count = cn__ceil_div(conv->out[axis] - first, step);
+    int64_t *tap = cn__arena_alloc(plan->arena, (size_t)kernel * sizeof *tap);
+    if (tap == NULL)
+        return cn_error_status();
+    for (int64_t t = 0; t < kernel; t++)
+        if (!transposed || tap_in_phase(conv, axis, first, t))
+            tap[phase->taps++] = t;
+    int64_t *in =
+        cn__arena_alloc(plan->arena, (size_t)(phase->count * phase->taps) * sizeof *in);
+    int64_t *out = cn__arena_alloc(plan->arena, (size_t)phase->count * sizeof *out);
+    if (in == NULL || out == NULL)
+        return cn_error_status();
+    for (int64_t p = 0; p < phase->count; p++) {
+        int64_t o = first + p * step;
+        out[p] = o * strides[1];
+        for (int64_t t = 0; t < phase->taps; t++) {
+            int64_t i = input_position(conv, transposed, axis, o, tap[t]);
+            in[p * phase->taps + t] = i < 0 ? -1 : i * strides[0];
+        }
+    }
+    phase->in = in;
+    phase->out = out;
+    phase->tap = tap;
+    return CN_OK;
+}
+
+static cn_status plan_axis(cn_conv_plan *plan, int axis)
+{
+    const cn_conv *conv = &plan->conv;
+    bool transposed = plan->pass == CN_CONV_TRANSPOSE;
+    int64_t strides[2] = {conv->in_channels, conv->out_channels};
+    for (int i = axis + 1; i < 3; i++) {
+        strides[0] *= conv->in[i];
+        strides[1] *= conv->out[i];
+    }
+    int64_t step = transposed ? cn__min(conv->stride[axis], conv->out[axis]) : 1;
+    int64_t stride = transposed ? conv->stride[axis] : 1;
+    cn__axis *a = &plan->axis[axis];
+    a->phases = step;
+    a->phase = cn__arena_alloc(plan->arena, (size_t)step * sizeof *a->phase);
+    if (a->phase == NULL)
+        return cn_error_status();
+    for (int64_t p = 0; p < step; p++)
+        CN__TRY(plan_axis_phase(plan, axis, p, stride, strides, &a->phase[p]));
+    return CN_OK;
+}
+
+/* Cuts the columns of a group into blocks of nearly equal numbers of vectors. */
+static cn_status plan_blocks(cn_conv_plan *plan)
+{
+    int64_t lanes = plan->kernels->lanes;
+    int64_t vectors = cn__ceil_div(plan->columns, lanes), most = CN__MAX_VECTORS;
+    while (plan->kernels->rows[most] == 0)
+        most--;
+    plan->blocks = cn__ceil_div(vectors, most);
+    plan->block = cn__arena_alloc(plan->arena, (size_t)plan->blocks * sizeof *plan->block);
+    if (plan->block == NULL)
+        return cn_error_status();
+    int64_t used = 0;
+    for (int64_t b = 0; b < plan->blocks; b++) {
+        cn__column_block *block = &plan->block[b];
+        int64_t end = vectors * (b + 1) / plan->blocks;
+        block->vectors = (int)(end - used);
+        block->first = used * lanes;
+        block->columns = cn__min(end * lanes, plan->columns) - block->first;
+        block->packed = used * lanes;
+        used = end;
+    }
+    plan->packed_columns = vectors * lanes;
+    return CN_OK;
+}
+
+static cn_status plan_phases(cn_conv_plan *plan)
+{
+    plan->phases = plan->axis[0].phases * plan->axis[1].phases * plan->axis[2].phases;
+    plan->phase = cn__arena_alloc(plan->arena, (size_t)plan->phases * sizeof *plan->phase);
+    if (plan->phase == NULL)
+        return cn_error_status();
+    cn__conv_phase *phase = plan->phase;
+    for (int64_t z = 0; z < plan->axis[0].phases; z++)
+        for (int64_t y = 0; y < plan->axis[1].phases; y++)
+            for (int64_t x = 0; x < plan->axis[2].phases; x++, phase++) {
+                phase->axis[0] = &plan->axis[0].phase[z];
+                phase->axis[1] = &plan->axis[1].phase[y];
+                phase->axis[2] = &plan->axis[2].phase[x];
+                phase->taps = 1;
+                phase->image_pixels = 1;
+                for (int i = 0; i < 3; i++) {
+                    phase->taps *= phase->axis[i]->taps;
+                    phase->image_pixels *= phase->axis[i]->count;
+                }
+            }
+    return CN_OK;
+}
+
+/* Pixels of a task: enough work to be worth handing out, whole tiles. */
+static int64_t pixels_per_task(const cn_conv_plan *plan)
+{
+    double taps = 1;
+    for (int i = 0; i < 3; i++)
+        taps *= (double)plan->conv.kernel[i];
+    if (plan->pass == CN_CONV_TRANSPOSE)
+        taps = taps / (double)plan->phases + 1;
+    int64_t columns = cn__conv_is_depthwise(&plan->conv)
+                          ? plan->conv.out_channels
+                          : cn__min(plan->columns, CN__MAX_VECTORS * plan->kernels->lanes);
+    double each = taps * (double)plan->depth * (double)columns;
+    double wanted = task_multiplications / cn__max(1, (int64_t)each);
+    int64_t pixels = cn__max(least_pixels, cn__min(most_pixels, (int64_t)wanted));
+    int64_t rows = plan->kernels->rows[plan->block[0].vectors];
+    return cn__ceil_div(pixels, rows) * rows;
+}
+
+/* Tasks and the places of the packed kernel. */
+static void plan_tasks(cn_conv_plan *plan)
+{
+    bool depthwise = cn__conv_is_depthwise(&plan->conv);
+    int64_t groups = depthwise ? 1 : plan->conv.groups;
+    int64_t tap_floats = depthwise ? plan->conv.out_channels
+                                   : groups * plan->depth * plan->packed_columns;
+    plan->chunk_pixels = pixels_per_task(plan);
+    for (int64_t p = 0; p < plan->phases; p++) {
+        cn__conv_phase *phase = &plan->phase[p];
+        phase->packed = plan->packed_floats;
+        plan->packed_floats += phase->taps * tap_floats;
+        int64_t chunks =
+            cn__ceil_div(plan->conv.batch * phase->image_pixels, plan->chunk_pixels);
+        phase->first_task = plan->tasks;
+        phase->tasks = chunks * groups * (depthwise ? 1 : plan->blocks);
+        plan->tasks += phase->tasks;
+    }
+}
+
+/* Kernel gradients: one task for each group, tap and part of the pixels. The parts depend on the
+ * shape alone, so that the sums have the same order for any number of threads. */
+static void plan_gradient_tasks(cn_conv_plan *plan)
+{
+    const cn_conv *conv = &plan->conv;
+    int64_t taps = plan->phase[0].taps;
+    int64_t groups = cn__conv_is_depthwise(conv) ? 1 : conv->groups;
+    int64_t pixels = conv->batch * plan->phase[0].image_pixels;
+    int64_t wanted = cn__ceil_div(32, taps * groups);
+    plan->parts = cn__max(1, cn__min(wanted, pixels / most_pixels));
+    plan->tasks = groups * taps * plan->parts;
+    if (plan->parts > 1)
+        plan->scratch_floats = plan->parts * cn_conv_kernel_count(conv, false);
+}
+
+/* A kernel gradient is planned on the convolution, whichever of the two it belongs to: the sum runs
+ * over the convolution's output pixels. */
+static cn_status plan_all(cn_conv_plan *plan)
+{
+    for (int axis = 0; axis < 3; axis++)
+        CN__TRY(plan_axis(plan, axis));
+    CN__TRY(plan_blocks(plan));
+    CN__TRY(plan_phases(plan));
+    plan->zeros = cn__arena_alloc(
+        plan->arena, (size_t)cn__max(plan->depth, plan->conv.in_channels) * sizeof(float));
+    if (plan->zeros == NULL)
+        return cn_error_status();
+    if (plan->pass == CN_CONV_FORWARD || plan->pass == CN_CONV_TRANSPOSE)
+        plan_tasks(plan);
+    else
+        plan_gradient_tasks(plan);
+    return CN_OK;
+}
+
+static const char *algorithm_of(const cn_conv_plan *plan)
+{
+    if (cn__conv_is_depthwise(&plan->conv))
+        return "depthwise";
+    return plan->phases > 1 ? "by phase" : "direct";
+}
+
+cn_conv_plan *cn_conv_plan_new(const cn_conv *conv, cn_conv_pass pass)
+{
+    bool transposed = pass == CN_CONV_TRANSPOSE || pass == CN_CONV_TRANSPOSE_KERNEL_GRADIENT;
+    if (cn_conv_check(conv, transposed) != CN_OK)
+        return NULL;
+    cn__arena *arena = cn__arena_new();
+    if (arena == NULL)
+        return NULL;
+    cn_conv_plan *plan = cn__arena_alloc(arena, sizeof *plan);
+    if (plan == NULL) {
+        cn__arena_free(arena);
+        return NULL;
+    }
+    plan->arena = arena;
+    plan->pass = pass;
+    plan->kernels = cn__kernels_get();
+    plan->conv = normalised(conv);
+    if (pass == CN_CONV_TRANSPOSE_KERNEL_GRADIENT)
+        plan->conv = cn_conv_adjoint(&plan->conv);
+    plan->depth = plan->conv.in_channels / plan->conv.groups;
+    plan->columns = plan->conv.out_channels / plan->conv.groups;
+    if (plan_all(plan) != CN_OK) {
+        cn__arena_free(arena);
+        return NULL;
+    }
+    plan->algorithm = algorithm_of(plan);
+    return plan;
+}
+
+void cn_conv_plan_free(cn_conv_plan *plan)
+{
+    if (plan != NULL)
+        cn__arena_free(plan->arena);
+}
+
+const char *cn_conv_plan_algorithm(const cn_conv_plan *plan)
+{
+    return plan->algorithm;
+}
+
+size_t cn_conv_plan_packed_bytes(const cn_conv_plan *plan)
+{
+    return (size_t)plan->packed_floats * sizeof(float);
+}
+
+size_t cn_conv_plan_scratch_bytes(const cn_conv_plan *plan)
+{
+    return (size_t)plan->scratch_floats * sizeof(float);
+}

@@ -1,0 +1,102 @@
+/* The plan of a convolution: which input cells each output position reads, axis by axis.
+ *
+ * Along one axis a transposed convolution with stride s has up to s kinds of output positions
+ * ("phases", position modulo s), each with its own subset of the kernel's taps; a convolution has one
+ * phase with all taps. Within a phase every output position reads one input cell per tap, at an
+ * offset that the tables below hold, or the padding (-1). The three axes are independent, so the
+ * tables grow with the extents and not with their product. */
+#ifndef CORNU_SRC_OPS_CONV_PLAN_H
+#define CORNU_SRC_OPS_CONV_PLAN_H
+
+#include "base/base.h"
+#include "cornu/ops.h"
+#include "kernels/kernels.h"
+
+/* One phase of one axis. Offsets are in floats. */
+typedef struct cn__axis_phase {
+    int64_t count;      /* output positions */
+    int64_t taps;       /* kernel taps they read */
+    const int64_t *in;  /* [count][taps]: offset of the input cell, -1 for padding */
+    const int64_t *out; /* [count]: offset of the output cell */
+    const int64_t *tap; /* [taps]: which tap of the kernel */
+} cn__axis_phase;
+
+typedef struct cn__axis {
+    int64_t phases;
+    cn__axis_phase *phase;
+} cn__axis;
+
+/* One combination of phases: an ordinary convolution. */
+typedef struct cn__conv_phase {
+    const cn__axis_phase *axis[3];
+    int64_t taps;         /* product */
+    int64_t image_pixels; /* output positions in one image */
+    int64_t packed;       /* where its kernel begins in the packed kernel, in floats */
+    int64_t first_task, tasks;
+} cn__conv_phase;
+
+/* A block of output channels that one tile covers. */
+typedef struct cn__column_block {
+    int64_t first, columns;
+    int vectors;
+    int64_t packed; /* where it begins in a phase's group, in floats per tap and input channel */
+} cn__column_block;
+
+struct cn_conv_plan {
+    cn_conv conv; /* with three axes and no zeros for defaults */
+    cn_conv_pass pass;
+    const char *algorithm;
+    const cn__kernels *kernels;
+    cn__arena *arena; /* holds the plan's tables */
+
+    int64_t depth;   /* input channels of a group */
+    int64_t columns; /* output channels of a group */
+    cn__axis axis[3];
+    int64_t phases;
+    cn__conv_phase *phase;
+    int64_t blocks;
+    cn__column_block *block;
+    int64_t packed_columns; /* columns, each block rounded up to whole vectors */
+    int64_t chunk_pixels;   /* output pixels of a task */
+    int64_t tasks;
+    int64_t packed_floats;
+    int64_t scratch_floats;
+    int64_t parts; /* kernel gradients: parts of the pixels that are summed apart */
+    float *zeros;  /* what padding points to: `depth` zeros */
+};
+
+/* True if every group has one input and one output channel. */
+bool cn__conv_is_depthwise(const cn_conv *conv);
+
+/* Where a pixel of a phase stands: counted over the batch and the phase's three axes. */
+typedef struct cn__pixel {
+    int64_t image, z, y, x;
+} cn__pixel;
+
+static inline cn__pixel cn__pixel_at(const cn__conv_phase *phase, int64_t index)
+{
+    cn__pixel pixel;
+    pixel.x = index % phase->axis[2]->count;
+    index /= phase->axis[2]->count;
+    pixel.y = index % phase->axis[1]->count;
+    index /= phase->axis[1]->count;
+    pixel.z = index % phase->axis[0]->count;
+    pixel.image = index / phase->axis[0]->count;
+    return pixel;
+}
+
+static inline void cn__pixel_next(const cn__conv_phase *phase, cn__pixel *pixel)
+{
+    if (++pixel->x < phase->axis[2]->count)
+        return;
+    pixel->x = 0;
+    if (++pixel->y < phase->axis[1]->count)
+        return;
+    pixel->y = 0;
+    if (++pixel->z < phase->axis[0]->count)
+        return;
+    pixel->z = 0;
+    pixel->image++;
+}
+
+#endif

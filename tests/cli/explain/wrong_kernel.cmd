@@ -1,0 +1,1 @@
+cornu explain conv2d -i 4 -k 5

@@ -1,0 +1,1 @@
+cornu explain conv2d_transpose -i 4 -k 3 -o missing/map.png

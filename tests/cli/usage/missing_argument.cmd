@@ -1,0 +1,1 @@
+cornu explain -i 3 -k 3

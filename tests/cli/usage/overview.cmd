@@ -1,0 +1,1 @@
+cornu --help | sed -n '/^exit codes/,$p'

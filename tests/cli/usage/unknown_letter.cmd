@@ -1,0 +1,1 @@
+cornu explain conv2d -z

@@ -1,0 +1,1 @@
+cornu explain conv2d -i 3x4 -k 3x3x3

@@ -1,0 +1,1 @@
+cornu explain conv2d -i 3xx4 -k 3
