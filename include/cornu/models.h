@@ -49,7 +49,7 @@ CN_API int64_t cn_model_parameter_count(const cn_model *model, bool trainable_on
 
 /* Keras 3's summary table as text (UTF-8 box drawing, or ASCII), to be released with cn_free_text. */
 typedef struct cn_summary_options {
-    int width; /* columns, 0: 80 */
+    int width; /* columns; 0: 76, which Keras takes on a terminal of 80 */
     bool ascii;
 } cn_summary_options;
 CN_API char *cn_model_summary(const cn_model *model, const cn_summary_options *options);

@@ -95,6 +95,11 @@ void cn__graph_release(cn_graph *graph)
         destroy(graph);
 }
 
+void cn__graph_let_go(cn_graph *graph)
+{
+    root(graph)->references--;
+}
+
 void cn__graph_discard(cn_graph *graph)
 {
     if (graph != NULL && root(graph)->references == 0)

@@ -107,6 +107,8 @@ void cn__graph_join(cn_graph *a, cn_graph *b);
 /* A graph is freed when the last holder lets go. */
 void cn__graph_retain(cn_graph *graph);
 void cn__graph_release(cn_graph *graph);
+/* Lets go of the graph without freeing it: it is as before it was held. */
+void cn__graph_let_go(cn_graph *graph);
 /* Frees the graph if nobody holds it. */
 void cn__graph_discard(cn_graph *graph);
 /* Memory that lives as long as the graph. */

@@ -72,8 +72,8 @@ typedef struct cn__kernels {
     int lanes; /* floats in a vector */
     /* rows[v]: the most rows of a tile of v vectors; tile[v][r]: the kernel of exactly r rows. */
     int rows[CN__MAX_VECTORS + 1];
-    cn__tile_kernel tile[CN__MAX_VECTORS + 1][CN__MAX_ROWS + 1];
-    cn__outer_kernel outer[CN__MAX_VECTORS + 1][CN__MAX_ROWS + 1];
+    const cn__tile_kernel (*tile)[CN__MAX_ROWS + 1];
+    const cn__outer_kernel (*outer)[CN__MAX_ROWS + 1];
     void (*depthwise)(const cn__depthwise *depthwise);
     void (*depthwise_gradient)(const cn__depthwise_gradient *gradient);
 

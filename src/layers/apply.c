@@ -69,13 +69,6 @@ static cn_status check_ranks(const cn_layer *layer, cn_tensor *const *in, int in
     return CN_OK;
 }
 
-static cn_status join(cn_tensor *const *in, int inputs)
-{
-    for (int i = 1; i < inputs; i++)
-        CN__TRY(cn__graph_join(in[0], in[i]));
-    return CN_OK;
-}
-
 static cn_status build(cn_layer *layer, cn_tensor *const *in)
 {
     if (layer->built)
@@ -103,14 +96,20 @@ static cn_status grow(cn_layer *layer, cn_tensor *const *in, int inputs, cn_tens
     return out[0] ? CN_OK : cn_error_status();
 }
 
+static bool is_among(const cn_tensor *tensor, cn_tensor *const *list, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (list[i] == tensor)
+            return true;
+    return false;
+}
+
 /* Every call has outputs of its own, so that a tensor tells which call made it. */
-static cn_status own_outputs(cn_tensor **out, int outputs)
+static cn_status own_outputs(cn_tensor *const *in, int inputs, cn_tensor **out, int outputs)
 {
     for (int i = 0; i < outputs; i++) {
-        bool taken = out[i]->origin || cn__tensor_variable(out[i]);
-        for (int j = 0; j < i; j++)
-            taken = taken || out[j] == out[i];
-        if (taken)
+        if (out[i]->origin || cn__tensor_variable(out[i]) || is_among(out[i], in, inputs) ||
+            is_among(out[i], out, i))
             out[i] = cn_op_unary(out[i], (cn_function1){.op = CN_IDENTITY});
         if (!out[i])
             return cn_error_status();
@@ -152,10 +151,11 @@ static cn_status apply_to(cn_layer *layer, cn_tensor *const *in, int inputs, cn_
 {
     CN__TRY(check_count(layer, inputs));
     CN__TRY(check_ranks(layer, in, inputs));
-    CN__TRY(join(in, inputs));
+    for (int i = 1; i < inputs; i++)
+        cn__graph_join(in[0]->graph, in[i]->graph);
     CN__TRY(build(layer, in));
     CN__TRY(grow(layer, in, inputs, out, outputs));
-    cn_status status = own_outputs(out, *outputs);
+    cn_status status = own_outputs(in, inputs, out, *outputs);
     if (status == CN_OK)
         status = record(layer, in, inputs, out, *outputs);
     if (status != CN_OK && inputs == 0 && out[0])

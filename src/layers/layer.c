@@ -142,6 +142,27 @@ bool cn__layer_skip_initializers(bool skip)
     return before;
 }
 
+static _Thread_local int64_t weight_budget = INT64_MAX;
+
+int64_t cn__layer_weight_budget(int64_t elements)
+{
+    int64_t before = weight_budget;
+    weight_budget = elements;
+    return before;
+}
+
+static cn_status spend(const char *name, const cn_shape *shape)
+{
+    int64_t count = cn_shape_count(shape);
+    char text[200];
+    if (count < 0 || count > weight_budget)
+        return cn__fail(CN_ERROR_SHAPE, "the weight %s of shape %s has more elements than there can be",
+                        name, cn_shape_text(shape, text, sizeof text));
+    if (weight_budget != INT64_MAX)
+        weight_budget -= count;
+    return CN_OK;
+}
+
 /* The text of the option "PREFIX_WHAT", NULL if the layer has none. */
 static const char *object(const cn_layer *layer, const char *prefix, const char *what)
 {
@@ -164,6 +185,7 @@ cn_status cn__layer_add_weight(cn_layer *layer, const char *name, const cn_shape
         .regularizer = object(layer, prefix, "regularizer"),
         .constraint = object(layer, prefix, "constraint"),
     };
+    CN__TRY(spend(name, shape));
     cn_array *value = cn_array_new(CN_FLOAT32, shape);
     if (!value)
         return cn__fail_within("%s", name);

@@ -171,6 +171,9 @@ cn_status cn__layer_fail(const cn_layer *layer, cn_status status, const char *fo
 /* From here on, build leaves this thread's new weights at 0 and runs no initializer: for readers, who
  * set them afterwards. Returns what was in force. */
 bool cn__layer_skip_initializers(bool skip);
+/* How many elements this thread's new weights may have together from here on: for readers, who know
+ * how many a file can hold. Returns what was left of the budget in force, at first INT64_MAX. */
+int64_t cn__layer_weight_budget(int64_t elements);
 
 /* A seed for one random thing: the next of the process' own, which cn_set_random_seed() starts. */
 uint64_t cn__next_seed(void);
@@ -245,9 +248,24 @@ cn_status cn__layer_axis(const cn_tensor *x, int64_t axis, int *from_front);
 /* The axes of an AXES option as bits. */
 cn_status cn__layer_axes(const cn_tensor *x, const int64_t *axes, unsigned *bits);
 
-/* Adds the weight "bias", if the layer has one, and activates; x and the result have the channels
- * last, or first if `format` says so for the result. */
-cn_tensor *cn__bias_and_activation(const cn_layer *layer, cn_tensor *x, const char *activation,
-                                   cn_data_format format);
+/* Adds the weight "bias" if it is used, activates, and gives the result the format; x has the
+ * channels last. */
+cn_tensor *cn__bias_and_activation(const cn_layer *layer, cn_tensor *x, cn_flag use_bias,
+                                   const char *activation, cn_data_format format);
+
+/* Lines of options' tables. T is the layer's options struct. */
+#define CN__ACTIVATION(T) CN__OPTION(T, activation, CN__OBJECT)
+#define CN__USE_BIAS(T) CN__OPTION(T, use_bias, CN__FLAG, .aliases = "bias")
+#define CN__DATA_FORMAT(T)                                                                         \
+    CN__OPTION(T, data_format, CN__ENUM, .aliases = "dim_ordering", .number = CN_CHANNELS_LAST,    \
+               .choices = "default|channels_last|channels_first",                                  \
+               .choice_aliases = "default|tf|th")
+#define CN__PADDING(T)                                                                             \
+    CN__OPTION(T, padding, CN__ENUM, .aliases = "border_mode",                                     \
+               .choices = "valid|same|causal|same_theano")
+/* How a weight is filled and kept; the older names are those of Keras 1. */
+#define CN__INITIALIZER(T, member, default_, older)                                                \
+    CN__OPTION(T, member, CN__OBJECT, .text = default_, .aliases = older)
+#define CN__KEEPER(T, member, older) CN__OPTION(T, member, CN__OBJECT, .aliases = older)
 
 #endif

@@ -40,11 +40,12 @@ static cn_status check_names(const cn_model *model)
     for (int i = 0; i < model->layer_count; i++)
         for (int j = 0; j < i; j++)
             if (strcmp(model->layers[i]->name, model->layers[j]->name) == 0)
-                return cn__fail(CN_ERROR_ARGUMENT,
-                                "model %s: two layers, a %s and a %s, are named %s; names are unique "
-                                "in a model: give one of them another .name",
-                                model->name, model->layers[j]->type->name,
-                                model->layers[i]->type->name, model->layers[i]->name);
+                return cn__fail(
+                    CN_ERROR_ARGUMENT,
+                    "model %s: two layers, a %s and a %s, are named %s; names are unique "
+                    "in a model: give one of them another .name",
+                    model->name, model->layers[j]->type->name, model->layers[i]->type->name,
+                    model->layers[i]->name);
     return CN_OK;
 }
 
@@ -208,11 +209,11 @@ cn_layer *cn_model_layer(const cn_model *model, int index)
         return cn__fail_null_argument("cn_model_layer"), NULL;
     int place = index < 0 ? index + model->layer_count : index;
     if (place < 0 || place >= model->layer_count)
-        return cn__fail_null(CN_ERROR_NOT_FOUND,
-                             "model %s: has no layer %d; its %d layers are 0 to %d, or from the end "
-                             "-1 to %d",
-                             model->name, index, model->layer_count, model->layer_count - 1,
-                             -model->layer_count);
+        return cn__fail_null(
+            CN_ERROR_NOT_FOUND,
+            "model %s: has no layer %d; its %d layers are 0 to %d, or from the end "
+            "-1 to %d",
+            model->name, index, model->layer_count, model->layer_count - 1, -model->layer_count);
     return model->layers[place];
 }
 
@@ -229,7 +230,8 @@ static cn_layer *find(const cn_model *model, const char *name, size_t length)
     return NULL;
 }
 
-/* Names may hold slashes themselves: every way to divide the path is tried, the whole name first. */
+/* Names may hold slashes themselves: every way to divide the path is tried, the whole name first.
+ */
 static cn_layer *find_path(const cn_model *model, const char *path)
 {
     cn_layer *layer = find(model, path, strlen(path));

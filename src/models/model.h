@@ -7,8 +7,8 @@
 
 #include <stdatomic.h>
 
-/* One application of a layer, or an operation outside all layers, told without tensors: `in` and `out`
- * are numbers of the model's values. */
+/* One application of a layer, or an operation outside all layers, told without tensors: `in` and
+ * `out` are numbers of the model's values. */
 typedef struct cn__model_step {
     cn_layer *layer; /* NULL for an operation */
     int node;        /* among the layer's steps in this model: Keras' node index */

@@ -1,5 +1,5 @@
-/* Models used as layers: applied to tensors, such a layer applies the model's own layers, which keep
- * their weights, in the model's steps. */
+/* Models used as layers: applied to tensors, such a layer applies the model's own layers, which
+ * keep their weights, in the model's steps. */
 #include "models/model.h"
 
 static cn_status take_step(const cn__model_step *step, cn_tensor **values)
@@ -16,16 +16,6 @@ static cn_status take_step(const cn__model_step *step, cn_tensor **values)
     return CN_OK;
 }
 
-/* An output that is one of the inputs gets a node of its own, so that the call of this layer is what
- * makes it. */
-static cn_tensor *own_tensor(cn_tensor *tensor, cn_tensor *const *in, int inputs)
-{
-    for (int i = 0; i < inputs; i++)
-        if (tensor == in[i])
-            return cn_op_unary(tensor, (cn_function1){.op = CN_IDENTITY});
-    return tensor;
-}
-
 static cn_status take_steps(const cn_model *model, cn_tensor *const *in, cn_tensor **values,
                             cn_tensor **out)
 {
@@ -34,11 +24,8 @@ static cn_status take_steps(const cn_model *model, cn_tensor *const *in, cn_tens
     for (int i = 0; i < model->step_count; i++)
         if (model->steps[i].inputs > 0)
             CN__TRY(take_step(&model->steps[i], values));
-    for (int i = 0; i < model->output_count; i++) {
-        out[i] = own_tensor(values[model->output_values[i]], in, model->input_count);
-        if (out[i] == NULL)
-            return cn_error_status();
-    }
+    for (int i = 0; i < model->output_count; i++)
+        out[i] = values[model->output_values[i]];
     return CN_OK;
 }
 
@@ -94,17 +81,18 @@ cn_layer *cn_model_as_layer(cn_model *model)
         return cn__fail_null_argument("cn_model_as_layer"), NULL;
     cn_layer *layer = NULL;
     if (model->has_operations)
-        cn__fail(CN_ERROR_UNSUPPORTED,
-                 "model %s: has operations outside its layers, so that it cannot become a layer; make "
-                 "them with layers such as Add, Activation or Rescaling",
-                 model->name);
+        cn__fail(
+            CN_ERROR_UNSUPPORTED,
+            "model %s: has operations outside its layers, so that it cannot become a layer; make "
+            "them with layers such as Add, Activation or Rescaling",
+            model->name);
     else if (model->output_count > cn__most_layer_outputs)
         cn__fail(CN_ERROR_UNSUPPORTED, "model %s: a layer has at most %d outputs, not %d",
                  model->name, cn__most_layer_outputs, model->output_count);
     else
-        layer = cn__layer_new(model->sequential ? &cn__sequential_type : &cn__functional_type,
-                              &(cn__options_head){.size_ = sizeof(cn__options_head),
-                                                  .name = model->name});
+        layer = cn__layer_new(
+            model->sequential ? &cn__sequential_type : &cn__functional_type,
+            &(cn__options_head){.size_ = sizeof(cn__options_head), .name = model->name});
     if (layer == NULL) {
         cn_model_free(model);
         return NULL;

@@ -1,9 +1,10 @@
 /* Which layers a model has, in which order, and how it is computed.
  *
  * Keras orders the layers of a functional model by depth: the longest way to an output, in
- * applications; a layer applied several times has the depth of its deepest application. Layers of one
- * depth come in the order in which a depth-first walk from the outputs meets them
- * (keras/src/ops/function.py, map_graph). Files name nested weights by counting layers in this order. */
+ * applications; a layer applied several times has the depth of its deepest application. Layers of
+ * one depth come in the order in which a depth-first walk from the outputs meets them
+ * (keras/src/ops/function.py, map_graph). Files name nested weights by counting layers in this
+ * order. */
 #include "graph/map.h"
 #include "models/model.h"
 

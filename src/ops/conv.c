@@ -90,6 +90,8 @@ static void pack_depthwise(const cn_conv_plan *plan, const float *kernel, float 
 
 void cn_conv_plan_pack(const cn_conv_plan *plan, const float *kernel, float *packed, cn_pool *pool)
 {
+    if (plan->packed_floats == 0)
+        return;
     if (cn__conv_is_depthwise(&plan->conv)) {
         pack_depthwise(plan, kernel, packed);
         return;
@@ -120,6 +122,8 @@ static void point_pixel(const cn_conv_plan *plan, const cn__conv_phase *phase, c
                         const cn__pixel *pixel, const panel *part, const float **to, int64_t step)
 {
     const cn__axis_phase *az = phase->axis[0], *ay = phase->axis[1], *ax = phase->axis[2];
+    if (part->taps == 0)
+        return; /* no tap reaches this phase: its outputs are the bias */
     const int64_t *z = az->in + pixel->z * az->taps;
     const int64_t *y = ay->in + pixel->y * ay->taps;
     const int64_t *x = ax->in + pixel->x * ax->taps;

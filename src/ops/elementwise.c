@@ -125,10 +125,9 @@ typedef struct binary_context {
     int64_t count;
 } binary_context;
 
-/* The loops from the inside outwards; neighbours that both operands cross in one stride are made one.
- * Loops of one round are left out, so that the innermost strides are 0 or 1. */
-static void find_loops(binary_context *c, const cn_shape *a, const cn_shape *b,
-                       const cn_shape *out)
+/* The loops from the inside outwards; neighbours that both operands cross in one stride are made
+ * one. Loops of one round are left out, so that the innermost strides are 0 or 1. */
+static void find_loops(binary_context *c, const cn_shape *a, const cn_shape *b, const cn_shape *out)
 {
     int64_t extent[CN_MAX_RANK + 1], as[CN_MAX_RANK + 1], bs[CN_MAX_RANK + 1];
     int64_t a_size = 1, b_size = 1;

@@ -1,8 +1,8 @@
 /* Sums, means and maxima over axes.
  *
  * Neighbouring axes that are all reduced or all kept are made one. What remains is, for each of the
- * `groups` outer kept positions, a set of `rows` of `run` consecutive values: if the innermost axis is
- * kept, the rows are added up column by column, else all their values are. */
+ * `groups` outer kept positions, a set of `rows` of `run` consecutive values: if the innermost axis
+ * is kept, the rows are added up column by column, else all their values are. */
 #include "cornu/ops.h"
 
 #include <math.h>
@@ -42,8 +42,7 @@ typedef struct reduce_context {
 
 static void add_loop(loops *nest, int64_t extent, int64_t stride)
 {
-    if (nest->rank > 0 &&
-        stride == nest->stride[nest->rank - 1] * nest->extent[nest->rank - 1]) {
+    if (nest->rank > 0 && stride == nest->stride[nest->rank - 1] * nest->extent[nest->rank - 1]) {
         nest->extent[nest->rank - 1] *= extent;
     } else {
         nest->extent[nest->rank] = extent;
@@ -98,8 +97,9 @@ static void take_in(const reduce_context *c, const float *x, double *totals, flo
         c->kernels->add_to_doubles(x, totals, count);
 }
 
-/* Column totals over the rows [row, end) of a block. Where a block is a whole row, neighbouring rows
- * lie one after another, and several are taken in at once: `width` is a multiple of the columns. */
+/* Column totals over the rows [row, end) of a block. Where a block is a whole row, neighbouring
+ * rows lie one after another, and several are taken in at once: `width` is a multiple of the
+ * columns. */
 static void reduce_columns(const reduce_context *c, const float *in, int64_t row, int64_t end,
                            int64_t columns, double *totals)
 {
