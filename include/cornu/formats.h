@@ -1,4 +1,4 @@
-/* cornu/formats.h - files: arrays (npy, npz), pictures (PNG, JPEG).
+/* cornu/formats.h - files: arrays (npy, npz), pictures (PNG, JPEG), Keras' models.
  *
  * Files are taken to be hostile: sizes are checked before they are used, and a broken file gives
  * CN_ERROR_FORMAT, never a crash or memory out of proportion to the file. Every message names the
@@ -9,7 +9,7 @@
 #ifndef CORNU_FORMATS_H
 #define CORNU_FORMATS_H
 
-#include "cornu/base.h"
+#include "cornu/models.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -83,6 +83,46 @@ typedef enum cn_resize {
  * are, normalised, as in Pillow and in TensorFlow's antialiased resize. */
 CN_API cn_array *cn_image_resize(const cn_array *image, int64_t height, int64_t width,
                                  cn_resize method);
+
+/* ---- Keras' models ---- */
+
+/* Files of Keras 1, 2 and 3, told apart by their content:
+ *   .keras        configuration and weights (Keras 3)
+ *   .h5, .hdf5    configuration and weights (model.save() of Keras 1 and 2, also of 3)
+ *   .weights.h5   weights only (Keras 3), and what save_weights() of Keras 1 and 2 wrote
+ *   .json         configuration only (to_json())
+ * The state of the optimizer and what fit() was told are passed over. */
+
+typedef enum cn_backend {
+    CN_BACKEND_AUTO = 0,   /* what the file says; Keras 1 does not say: what its names look like */
+    CN_BACKEND_TENSORFLOW, /* and all others but Theano */
+    CN_BACKEND_THEANO      /* kernels are flipped, and `same` pads differently */
+} cn_backend;
+
+typedef struct cn_load_options {
+    cn_backend backend; /* that wrote the file */
+    /* `same` pads as on TensorFlow in a file that Theano wrote, too. Predictions are then not those
+     * that Theano made. */
+    bool tensorflow_same;
+    /* cn_model_load_weights: layers and their weights in the file belong together that have the same
+     * name, others are passed over; otherwise they belong together in their order. */
+    bool by_name;
+    /* Of Keras 1's layers that do not tell theirs: UpSampling and ZeroPadding. Default: that of the
+     * file's other layers. */
+    cn_data_format data_format;
+} cn_load_options;
+
+/* Reads a model; `options` may be NULL. CN_ERROR_UNSUPPORTED if it has a layer that Cornu has not. From
+ * a .json file the weights are what their initializers make. */
+CN_API cn_model *cn_model_load(const char *path, const cn_load_options *options);
+
+/* The model of a configuration as text. */
+CN_API cn_model *cn_model_from_json(const char *text, const cn_load_options *options);
+
+/* Reads the weights of any file that has some into a model of the same layers. After a failure some
+ * weights may have been read. */
+CN_API cn_status cn_model_load_weights(cn_model *model, const char *path,
+                                       const cn_load_options *options);
 
 #ifdef __cplusplus
 }

@@ -41,6 +41,11 @@ static cn_status unary_gradient(const cn__node *node, cn_tensor *const *dy, cn_g
         dx[0] = cn_op_unary(dy[0], (cn_function1){CN_AFFINE, {function.p[0], 0, 0}});
         return dx[0] != NULL ? CN_OK : cn_error_status();
     }
+    if (function.op == CN_SQUARE) {
+        cn_tensor *twice = cn_op_unary(node->in[0], (cn_function1){CN_AFFINE, {2, 0, 0}});
+        dx[0] = cn_op_binary(CN_MULTIPLY, dy[0], twice);
+        return dx[0] != NULL ? CN_OK : cn_error_status();
+    }
     cn_tensor *point = derivative_from_result(function) ? node->out[0] : node->in[0];
     dx[0] = cn__node_new(&cn__unary_gradient_op, &attributes, 2, (cn_tensor *[]){dy[0], point});
     return dx[0] != NULL ? CN_OK : cn_error_status();

@@ -70,8 +70,10 @@ typedef void (*cn__binary_kernel)(const float *a, int a_step, const float *b, in
 typedef struct cn__kernels {
     const char *name;
     int lanes; /* floats in a vector */
-    /* rows[v]: the most rows of a tile of v vectors; tile[v][r]: the kernel of exactly r rows. */
+    /* rows[v]: the most rows of a tile of v vectors, 0 if there is none so wide; tile[v][r]: the kernel
+     * of exactly r rows. The same for the outer product. */
     int rows[CN__MAX_VECTORS + 1];
+    int outer_rows[CN__MAX_VECTORS + 1];
     const cn__tile_kernel (*tile)[CN__MAX_ROWS + 1];
     const cn__outer_kernel (*outer)[CN__MAX_ROWS + 1];
     void (*depthwise)(const cn__depthwise *depthwise);

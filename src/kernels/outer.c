@@ -55,11 +55,11 @@ static inline __attribute__((always_inline)) void outer_body(const cn__outer *ou
     {                                                                                              \
         outer_body(outer, rows, vectors);                                                          \
     }
-#define OUTERS(vectors, rows) CN__UP_TO(rows, OUTER, vectors)
-CN__TILES(OUTERS)
+#define OUTER_ROWS(vectors, rows) CN__UP_TO(rows, OUTER, vectors)
+CN__OUTERS(OUTER_ROWS)
 
 extern const cn__outer_kernel CN__K(outer)[CN__MAX_VECTORS + 1][CN__MAX_ROWS + 1];
 const cn__outer_kernel CN__K(outer)[CN__MAX_VECTORS + 1][CN__MAX_ROWS + 1] = {
 #define ENTRY(vectors, rows) [vectors][rows] = outer_##vectors##x##rows,
 #define ENTRIES(vectors, rows) CN__UP_TO(rows, ENTRY, vectors)
-    CN__TILES(ENTRIES)};
+    CN__OUTERS(ENTRIES)};

@@ -14,20 +14,25 @@
 #define CN__UNROLL _Pragma("GCC unroll 32")
 #endif
 
-/* The tile: the most rows for 1, 2, 3 and 4 vectors. rows * vectors accumulators, `vectors` weights
- * and one broadcast value have to fit the registers, and the pointers of all rows the general ones. */
+/* The tiles: the most rows for 1, 2, 3 and 4 vectors. rows * vectors accumulators, `vectors` weights
+ * and one broadcast value have to fit the registers, and the pointers of all rows the general ones. The
+ * outer product has a single pointer: there one accumulator in memory is cheaper than fewer rows. */
 #if defined(__AVX512F__)
 #define CN__LANES 16
-#define CN__TILES(X) X(1, 12) X(2, 12) X(3, 9) X(4, 7)
+#define CN__TILES(X) X(1, 12) X(2, 12) X(3, 9) X(4, 6)
+#define CN__OUTERS(X) X(1, 12) X(2, 12) X(3, 9) X(4, 7)
 #elif defined(__AVX2__)
 #define CN__LANES 8
 #define CN__TILES(X) X(1, 10) X(2, 6)
+#define CN__OUTERS(X) CN__TILES(X)
 #elif defined(__aarch64__)
 #define CN__LANES 4
 #define CN__TILES(X) X(1, 16) X(2, 12) X(3, 8) X(4, 6)
+#define CN__OUTERS(X) CN__TILES(X)
 #else
 #define CN__LANES 4
 #define CN__TILES(X) X(1, 10) X(2, 5)
+#define CN__OUTERS(X) CN__TILES(X)
 #endif
 
 /* CN__UP_TO(n, X, v) is X(v, 1) ... X(v, n). */

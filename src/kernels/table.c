@@ -34,6 +34,7 @@ const cn__kernels CN__K(kernels) = {
     .lanes = CN__LANES,
 #define ROWS(vectors, rows_) [vectors] = rows_,
     .rows = {CN__TILES(ROWS)},
+    .outer_rows = {CN__OUTERS(ROWS)},
     .tile = CN__K(tile),
     .outer = CN__K(outer),
     .depthwise = CN__K(depthwise),

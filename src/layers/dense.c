@@ -28,35 +28,45 @@ static cn_status build(cn_layer *layer, cn_tensor *const *in)
     return o->use_bias == CN_TRUE ? cn__layer_add_weight(layer, "bias", &bias, "bias", true) : CN_OK;
 }
 
-/* All axes but the last as rows of a matrix. */
-static cn_tensor *as_rows(cn_tensor *x)
+/* A matrix product; with more axes than two, a convolution whose kernel has the extent 1, so that
+ * unknown extents stay where they are. */
+static cn_tensor *product(cn_tensor *x, cn_tensor *kernel)
 {
-    cn_shape rows = {.rank = 2, .dim = {-1, x->shape.dim[x->shape.rank - 1]}};
-    return cn_op_reshape(x, &rows);
-}
-
-/* The rows as they lay in x. Only one extent can be left open, so that more unknown ones are told by
- * their places, which stay. */
-static cn_tensor *from_rows(cn_tensor *y, cn_tensor *x, int64_t units)
-{
-    int rank = x->shape.rank;
-    int64_t order_free[CN_MAX_RANK];
-    cn_shape shape = x->shape;
-    shape.dim[rank - 1] = units;
-    (void)order_free;
-    return cn_op_reshape(y, &shape);
+    int rank = x->shape.rank - 2;
+    if (rank == 0)
+        return cn_op_matmul(x, kernel);
+    cn_shape shape = {.rank = rank + 2};
+    for (int i = 0; i < rank; i++)
+        shape.dim[i] = 1;
+    shape.dim[rank] = kernel->shape.dim[0];
+    shape.dim[rank + 1] = kernel->shape.dim[1];
+    return cn_op_conv(x, cn_op_reshape(kernel, &shape), &(cn_conv_options){.rank = rank});
 }
 
 static cn_tensor *apply(cn_layer *layer, cn_tensor *const *in, int inputs)
 {
     const T *o = layer->options;
+    char text[200];
     (void)inputs;
+    if (in[0]->shape.rank < 2 || in[0]->shape.rank > 5)
+        return cn__fail_null(CN_ERROR_SHAPE,
+                             "it takes 2 to 5 axes (batch, ..., channels), not %s; flatten or "
+                             "reshape the input first",
+                             cn_shape_text(&in[0]->shape, text, sizeof text));
     cn_tensor *kernel = cn__layer_weight_tensor(layer, "kernel", in[0]);
     if (!kernel)
         return NULL;
-    bool matrix = in[0]->shape.rank == 2;
-    cn_tensor *y = cn_op_matmul(matrix ? in[0] : as_rows(in[0]), kernel);
-    if (!matrix)
-        y = from_rows(y, in[0], o->units);
-    return cn__bias_and_activation(layer, y, o->use_bias, o->activation, CN_CHANNELS_LAST);
+    return cn__bias_and_activation(layer, product(in[0], kernel), o->use_bias, o->activation,
+                                   CN_CHANNELS_LAST);
 }
+
+const cn__layer_type cn__dense_type = {
+    .name = "Dense",
+    .options = options,
+    .option_count = CN__COUNT(options),
+    .option_bytes = sizeof(T),
+    .least_inputs = 1,
+    .most_inputs = 1,
+    .build = build,
+    .apply = apply,
+};

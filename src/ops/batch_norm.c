@@ -12,7 +12,7 @@
 
 enum {
     most_columns = 512,
-    most_totals = 8192, /* of sums over rows, on the stack */
+    most_totals = 4096, /* of sums over rows, on the stack */
     most_parts = 64
 };
 

@@ -73,7 +73,7 @@ static void add_block(const cn_conv_plan *plan, const gathered *found,
                       .stride = plan->conv.out_channels,
                       .columns = block->columns,
                       .accumulate = true};
-    int64_t most = plan->kernels->rows[block->vectors];
+    int64_t most = plan->kernels->outer_rows[block->vectors];
     for (int64_t i = 0; i < plan->depth; i += most) {
         int64_t rows = cn__min(most, plan->depth - i);
         for (int64_t p = 0; p < found->count; p++)

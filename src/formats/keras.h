@@ -1,0 +1,124 @@
+/* Keras' files, for the readers' own use. A file is read in three steps: its configuration becomes JSON
+ * (keras_json.c), the JSON layers and a model (keras_layer.c, keras_config.c), and the arrays beside
+ * it their weights (keras_weights.c). What only old versions of Keras wrote is in keras1.c. */
+#ifndef CORNU_SRC_KERAS_H
+#define CORNU_SRC_KERAS_H
+
+#include "cornu/formats.h"
+#include "models/model.h"
+
+#include <jansson.h>
+
+/* What is being read. */
+typedef struct cn__keras {
+    const char *path; /* for messages; NULL for text in memory */
+    cn_load_options options;
+    cn__arena *arena;           /* for what lives as long as the reading */
+    int version;                /* of Keras: 1, 2 or 3 */
+    bool theano;                /* kernels are those of true convolutions */
+    bool theano_same;           /* `same` pads as on Theano */
+    cn_data_format data_format; /* of Keras 1's layers that do not tell */
+    int models;                 /* made so far, for names */
+} cn__keras;
+
+/* ---- JSON (keras_json.c) ---- */
+
+/* Parses JSON whose nesting and whose size in memory are bounded. NULL if it is broken. To be released
+ * with json_decref. */
+json_t *cn__json_parse(const char *text, size_t size);
+/* A member of an object, NULL if there is none; the same for texts. */
+json_t *cn__json_get(const json_t *object, const char *key);
+const char *cn__json_text(const json_t *object, const char *key);
+/* "a list", "the text "same"": what a value is, for messages. */
+const char *cn__json_kind(const json_t *value);
+/* The expression ("L2(l2=0.01)") of a text, a number or an object with class_name and config; `*text`
+ * is NULL for null. */
+cn_status cn__json_expression(cn__arena *arena, const json_t *value, const char **text);
+
+/* ---- layers (keras_layer.c) ---- */
+
+/* The layer of a class and its configuration. */
+cn_layer *cn__keras_layer(const cn__keras *k, const char *class_name, const char *name,
+                          const json_t *config);
+/* An InputLayer with a shape such as [null, 32, 32, 3]. */
+cn_layer *cn__keras_input(const char *name, const json_t *batch_shape, const json_t *dtype);
+/* Whether the module is that of Keras 3's operations, such as Multiply between a tensor and a number;
+ * the layer that does the same. `constant` is the number, `constant_first` tells where it stood, NaN
+ * if there is none; `rank` is that of the first tensor. */
+bool cn__keras_is_operation(const json_t *entry);
+cn_layer *cn__keras_operation(const char *class_name, const char *name, const json_t *config,
+                              int tensors, double constant, bool constant_first, int rank);
+
+/* ---- models (keras_config.c) ---- */
+
+/* The model of a configuration {"class_name": ..., "config": ...}. */
+cn_model *cn__keras_model(cn__keras *k, const json_t *json);
+
+/* ---- old versions (keras1.c) ---- */
+
+/* Fills in version, backend and what follows from them; `keras_version` and `backend` are what the
+ * file says or NULL; `names_end_in_0` tells whether its weights' names end in ":0". */
+void cn__keras_identify(cn__keras *k, const char *keras_version, const char *backend,
+                        bool has_weights, bool names_end_in_0, const json_t *json);
+/* The class name that Keras 3 has for `class_name`; `config` tells Merge's mode. NULL with a message
+ * if there is none. */
+const char *cn__keras_class(const cn__keras *k, const char *class_name, const json_t *config);
+/* A configuration in Keras 3's words; to be released with json_decref. `class_name` is the new one. */
+json_t *cn__keras_translate(const cn__keras *k, const char *class_name, const json_t *config);
+/* The index that this version gives to the first call of a nested model. */
+int cn__keras_first_node(const cn__keras *k, bool refers_to_0);
+
+/* How an array of a file becomes a weight: axis i of the weight is the array's axis order[i], axes with
+ * extent 1 being dropped; spatial axes, the first `flipped` ones, are reversed. */
+typedef struct cn__keras_axes {
+    int rank;
+    int order[CN_MAX_RANK];
+    int flipped;
+} cn__keras_axes;
+/* The axes for weight `index` of a layer whose array has `shape`. */
+cn__keras_axes cn__keras_weight_axes(const cn__keras *k, const cn_layer *layer, int index,
+                                     const cn_shape *shape);
+
+/* ---- HDF5 (keras_h5.c) ---- */
+
+/* An open HDF5 file. libhdf5 is used by one thread at a time and prints nothing. */
+typedef struct cn__h5 {
+    int64_t file;
+    void *image; /* the file's bytes, if it is in memory */
+    size_t size; /* of the file */
+} cn__h5;
+cn_status cn__h5_open(const char *path, cn__h5 *h5);
+/* Takes the bytes over, also on failure; they were made with cn__alloc. */
+cn_status cn__h5_open_image(void *bytes, size_t size, cn__h5 *h5);
+void cn__h5_close(cn__h5 *h5);
+bool cn__h5_has(const cn__h5 *h5, const char *object);
+bool cn__h5_has_attribute(const cn__h5 *h5, const char *object, const char *name);
+/* An attribute's texts, put together from the parts NAME0, NAME1, ... if there is none of that name. */
+cn_status cn__h5_texts(const cn__h5 *h5, cn__arena *arena, const char *object, const char *name,
+                       const char *const **texts, int *count);
+/* An attribute that is one text; NULL if it is not there. */
+cn_status cn__h5_text(const cn__h5 *h5, cn__arena *arena, const char *object, const char *name,
+                      const char **text);
+/* The shape of an array, and its elements as float32 (as many as the shape tells). */
+cn_status cn__h5_shape(const cn__h5 *h5, const char *array, cn_shape *shape);
+cn_status cn__h5_read(const cn__h5 *h5, const char *array, int64_t count, float *values);
+
+/* ---- weights (keras_weights.c) ---- */
+
+/* Reads the weights in an HDF5 file into the model. `whole`: the file has the model itself too, so
+ * that layers are found by their names. */
+cn_status cn__keras_weights(const cn__keras *k, const cn__h5 *h5, cn_model *model, bool whole);
+/* Whether the names of the weights under `group` end in ":0". */
+cn_status cn__keras_weight_names(const cn__h5 *h5, cn__arena *arena, const char *group, bool *found,
+                                 bool *end_in_0);
+/* Sets a weight from an array with the axes of a file. */
+cn_status cn__keras_set_weight(const cn__keras *k, cn_layer *layer, int index, const cn_shape *shape,
+                               const float *values);
+
+/* ---- zip (keras_zip.c) ---- */
+
+/* Members of a .keras file; each is to be freed with cn__free. */
+cn_status cn__keras_unzip(const char *path, char **config, size_t *config_size, void **weights,
+                          size_t *weights_size);
+
+#endif

@@ -1,0 +1,108 @@
+/* .keras: a zip file with config.json and model.weights.h5. */
+#include "formats/keras.h"
+
+#include <string.h>
+#include <zip.h>
+
+/* Members are as a rule stored, or deflated to not much less: weights are nearly random. */
+#define MOST_CONFIG ((size_t)32 << 20)
+#define MOST_INFLATION 4
+#define ALWAYS_READ ((size_t)32 << 20)
+
+static cn_status fail_open(int code)
+{
+    zip_error_t error;
+    zip_error_init_with_code(&error, code);
+    cn_status status = cn__fail(zip_error_system_type(&error) == ZIP_ET_SYS ? CN_ERROR_IO
+                                                                            : CN_ERROR_FORMAT,
+                                "cannot be opened as .keras (zip): %s", zip_error_strerror(&error));
+    zip_error_fini(&error);
+    return status;
+}
+
+static cn_status check_member(const char *name, const zip_stat_t *info, size_t limit)
+{
+    const zip_uint64_t needed = ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE | ZIP_STAT_COMP_METHOD;
+    if ((info->valid & needed) != needed)
+        return cn__fail(CN_ERROR_FORMAT, "%s: the zip file does not tell its size", name);
+    if (info->comp_method != ZIP_CM_STORE && info->comp_method != ZIP_CM_DEFLATE)
+        return cn__fail(CN_ERROR_UNSUPPORTED,
+                        "%s: compressed with method %d; stored and deflated members can be read",
+                        name, (int)info->comp_method);
+    if (info->size > limit || (info->size > ALWAYS_READ &&
+                               info->size / MOST_INFLATION > info->comp_size))
+        return cn__fail(CN_ERROR_FORMAT,
+                        "%s: %llu bytes, of which the file holds %llu: more than can be meant", name,
+                        (unsigned long long)info->size, (unsigned long long)info->comp_size);
+    return CN_OK;
+}
+
+static cn_status read_all(zip_file_t *file, const char *name, char *bytes, size_t size)
+{
+    size_t got = 0;
+    while (got < size) {
+        zip_int64_t more = zip_fread(file, bytes + got, size - got);
+        if (more <= 0)
+            return cn__fail(CN_ERROR_FORMAT, "%s: cannot be read: %s", name,
+                            more < 0 ? zip_file_strerror(file) : "it ends early");
+        got += (size_t)more;
+    }
+    /* Reading on makes libzip compare the checksum. */
+    char beyond;
+    if (zip_fread(file, &beyond, 1) != 0)
+        return cn__fail(CN_ERROR_FORMAT, "%s: its checksum or size is wrong", name);
+    return CN_OK;
+}
+
+/* Reads a member with a 0 behind it. `*bytes` stays NULL if there is no such member. */
+static cn_status read_member(zip_t *zip, const char *name, size_t limit, void **bytes, size_t *size)
+{
+    zip_stat_t info;
+    zip_int64_t index = zip_name_locate(zip, name, 0);
+    if (index < 0)
+        return CN_OK;
+    if (zip_stat_index(zip, (zip_uint64_t)index, 0, &info) != 0)
+        return cn__fail(CN_ERROR_FORMAT, "%s: %s", name, zip_strerror(zip));
+    CN__TRY(check_member(name, &info, limit));
+    zip_file_t *file = zip_fopen_index(zip, (zip_uint64_t)index, 0);
+    if (file == NULL)
+        return cn__fail(CN_ERROR_FORMAT, "%s: %s", name, zip_strerror(zip));
+    *size = (size_t)info.size;
+    char *read = cn__alloc(*size + 1);
+    cn_status status = read == NULL ? cn_error_status() : read_all(file, name, read, *size);
+    (void)zip_fclose(file);
+    if (status != CN_OK) {
+        cn__free(read);
+        return status;
+    }
+    read[*size] = '\0';
+    *bytes = read;
+    return CN_OK;
+}
+
+cn_status cn__keras_unzip(const char *path, char **config, size_t *config_size, void **weights,
+                          size_t *weights_size)
+{
+    int code = 0;
+    zip_t *zip = zip_open(path, ZIP_RDONLY, &code);
+    if (zip == NULL)
+        return fail_open(code);
+    void *text = NULL;
+    *weights = NULL;
+    cn_status status = read_member(zip, "config.json", MOST_CONFIG, &text, config_size);
+    if (status == CN_OK)
+        status = read_member(zip, "model.weights.h5", SIZE_MAX / 2, weights, weights_size);
+    zip_discard(zip);
+    if (status == CN_OK && (text == NULL || *weights == NULL))
+        status = cn__fail(CN_ERROR_FORMAT,
+                          "the zip file has no %s; a .keras file has config.json and model.weights.h5",
+                          text == NULL ? "config.json" : "model.weights.h5");
+    if (status != CN_OK) {
+        cn__free(text);
+        cn__free(*weights);
+        *weights = NULL;
+        text = NULL;
+    }
+    *config = text;
+    return status;
+}
