@@ -59,7 +59,7 @@ cn_model *cn__keras_model(cn__keras *k, const json_t *json);
 /* Fills in version, backend and what follows from them; `keras_version` and `backend` are what the
  * file says or NULL; `names_end_in_0` tells whether its weights' names end in ":0". */
 void cn__keras_identify(cn__keras *k, const char *keras_version, const char *backend,
-                        bool has_weights, bool names_end_in_0, const json_t *json);
+                        bool has_weights, bool names_end_in_0, json_t *json);
 /* The class name that Keras 3 has for `class_name`; `config` tells Merge's mode. NULL with a message
  * if there is none. */
 const char *cn__keras_class(const cn__keras *k, const char *class_name, const json_t *config);
@@ -68,16 +68,14 @@ json_t *cn__keras_translate(const cn__keras *k, const char *class_name, const js
 /* The index that this version gives to the first call of a nested model. */
 int cn__keras_first_node(const cn__keras *k, bool refers_to_0);
 
-/* How an array of a file becomes a weight: axis i of the weight is the array's axis order[i], axes with
- * extent 1 being dropped; spatial axes, the first `flipped` ones, are reversed. */
-typedef struct cn__keras_axes {
-    int rank;
-    int order[CN_MAX_RANK];
-    int flipped;
-} cn__keras_axes;
-/* The axes for weight `index` of a layer whose array has `shape`. */
-cn__keras_axes cn__keras_weight_axes(const cn__keras *k, const cn_layer *layer, int index,
-                                     const cn_shape *shape);
+/* ---- kernels (keras_kernel.c) ---- */
+
+/* Whether an array of `shape` can be weight `index` of a layer. */
+cn_status cn__keras_check_weight(const cn__keras *k, const cn_layer *layer, int index,
+                                 const cn_shape *shape);
+/* Sets the weight from the array's elements. */
+cn_status cn__keras_set_weight(const cn__keras *k, cn_layer *layer, int index, const cn_shape *shape,
+                               const float *values);
 
 /* ---- HDF5 (keras_h5.c) ---- */
 
@@ -111,9 +109,6 @@ cn_status cn__keras_weights(const cn__keras *k, const cn__h5 *h5, cn_model *mode
 /* Whether the names of the weights under `group` end in ":0". */
 cn_status cn__keras_weight_names(const cn__h5 *h5, cn__arena *arena, const char *group, bool *found,
                                  bool *end_in_0);
-/* Sets a weight from an array with the axes of a file. */
-cn_status cn__keras_set_weight(const cn__keras *k, cn_layer *layer, int index, const cn_shape *shape,
-                               const float *values);
 
 /* ---- zip (keras_zip.c) ---- */
 

@@ -86,8 +86,8 @@ static inline float f_power(float a, float b)
     float half_whole = half < round ? (half + round) - round : half;
     bool odd = (whole == b_size) & (half_whole != half);
     float signed_y = odd ? -y : y;
-    float of_negative = whole == b_size ? signed_y : __builtin_nanf("");
-    of_negative = size == 0.0f ? y : of_negative;
+    float fractional = size == CN__INF ? y : __builtin_nanf("");
+    float of_negative = whole == b_size ? signed_y : fractional;
     y = a < 0.0f ? of_negative : y;
     y = ((a == a) & (b == b)) ? y : a + b;
     return ((b == 0.0f) | (a == 1.0f)) ? 1.0f : y;

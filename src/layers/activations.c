@@ -1,5 +1,5 @@
-/* Keras' activations, as functions ("relu", "leaky_relu(negative_slope=0.1)") and as the layers that
- * Keras also takes for one ("LeakyReLU(alpha=0.3)"). */
+/* Keras' activations, as functions ("relu", "leaky_relu(negative_slope=0.1)") and as the layers
+ * that Keras also takes for one ("LeakyReLU(alpha=0.3)"). */
 #include "layers/layer.h"
 
 #include <math.h>
@@ -45,10 +45,10 @@ static cn_tensor *glu(cn_tensor *x, int axis)
 {
     int64_t extent = x->shape.dim[axis];
     if (extent < 2 || extent % 2 != 0)
-        return cn__fail_null(CN_ERROR_SHAPE, "glu: axis %d must have an even extent, not %lld", axis,
-                             (long long)extent);
-    cn_tensor *gate = cn_op_unary(slice(x, axis, extent / 2, extent / 2),
-                                  (cn_function1){.op = CN_SIGMOID});
+        return cn__fail_null(CN_ERROR_SHAPE, "glu: axis %d must have an even extent, not %lld",
+                             axis, (long long)extent);
+    cn_tensor *gate =
+        cn_op_unary(slice(x, axis, extent / 2, extent / 2), (cn_function1){.op = CN_SIGMOID});
     return cn_op_binary(CN_MULTIPLY, slice(x, axis, 0, extent / 2), gate);
 }
 
@@ -62,8 +62,9 @@ static cn_tensor *expand(cn_tensor *x, int axis)
 }
 
 /* The projection to the simplex of Martins and Astudillo, arXiv 1602.02068: y = relu(x - t), where
- * x[i] is in the support if 1 + n x[i] > s, with n and s the number and the sum of the x[j] >= x[i],
- * and t = (sum over the support - 1) / its size. All pairs are compared, so that no sort is needed. */
+ * x[i] is in the support if 1 + n x[i] > s, with n and s the number and the sum of the x[j] >=
+ * x[i], and t = (sum over the support - 1) / its size. All pairs are compared, so that no sort is
+ * needed. */
 static cn_tensor *sparsemax_of_last(cn_tensor *x)
 {
     int last = x->shape.rank - 1;
@@ -72,7 +73,8 @@ static cn_tensor *sparsemax_of_last(cn_tensor *x)
     cn_tensor *one = cn_op_number(x, 1);
     cn_tensor *reached = cn_op_binary(CN_GREATER_EQUAL, others, expand(x, last + 1));
     cn_tensor *n = cn_op_reduce(CN_SUM, reached, over_pairs, false);
-    cn_tensor *s = cn_op_reduce(CN_SUM, cn_op_binary(CN_MULTIPLY, reached, others), over_pairs, false);
+    cn_tensor *s =
+        cn_op_reduce(CN_SUM, cn_op_binary(CN_MULTIPLY, reached, others), over_pairs, false);
     cn_tensor *left = cn_op_binary(CN_ADD, cn_op_binary(CN_MULTIPLY, n, x), one);
     cn_tensor *support = cn_op_binary(CN_GREATER, left, s);
     cn_tensor *size = cn_op_reduce(CN_SUM, support, over, true);
@@ -140,8 +142,8 @@ static const activation activations[] = {
 /* Whether the row, whose names have the expression's among them, takes the argument. */
 static bool takes(const activation *row, const char *key)
 {
-    bool found = (row->flag && strcmp(row->flag, key) == 0) ||
-                 (row->over_axis && strcmp(key, "axis") == 0);
+    bool found =
+        (row->flag && strcmp(row->flag, key) == 0) || (row->over_axis && strcmp(key, "axis") == 0);
     for (size_t i = 0; i < CN__COUNT(row->p); i++)
         found = found || cn__list_index(row->p[i].keys, key) >= 0;
     return found;
@@ -167,10 +169,11 @@ static const activation *find(const cn__expression *e)
             row = each;
     }
     if (!row)
-        return cn__fail_null(CN_ERROR_ARGUMENT,
-                             "there is no activation \"%s\"; the names are Keras', such as \"relu\", "
-                             "\"softmax\" or \"leaky_relu(negative_slope=0.1)\"",
-                             e->name);
+        return cn__fail_null(
+            CN_ERROR_ARGUMENT,
+            "there is no activation \"%s\"; the names are Keras', such as \"relu\", "
+            "\"softmax\" or \"leaky_relu(negative_slope=0.1)\"",
+            e->name);
     for (int i = 0; i < e->count; i++)
         if (!any_row_takes(e, e->arguments[i].key))
             return cn__fail_null(CN_ERROR_ARGUMENT, "the activation %s has no argument \"%s\"",

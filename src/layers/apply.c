@@ -62,8 +62,8 @@ static cn_status check_ranks(const cn_layer *layer, cn_tensor *const *in, int in
     for (int i = 0; i < inputs && rank > 0; i++) {
         char text[200];
         if (in[i]->shape.rank != rank + 2)
-            return cn__fail(CN_ERROR_SHAPE, "it takes %d axes %s, but the input %s has %d", rank + 2,
-                            axes[rank], cn_shape_text(&in[i]->shape, text, sizeof text),
+            return cn__fail(CN_ERROR_SHAPE, "it takes %d axes %s, but the input %s has %d",
+                            rank + 2, axes[rank], cn_shape_text(&in[i]->shape, text, sizeof text),
                             in[i]->shape.rank);
     }
     return CN_OK;
@@ -163,8 +163,8 @@ static cn_status apply_to(cn_layer *layer, cn_tensor *const *in, int inputs, cn_
     return status;
 }
 
-/* Adopts the layer: it is freed here if the call fails and no graph holds it. The extra hold keeps it
- * alive until the message has its name. */
+/* Adopts the layer: it is freed here if the call fails and no graph holds it. The extra hold keeps
+ * it alive until the message has its name. */
 static int apply(cn_layer *layer, cn_tensor_list inputs, cn_tensor **out)
 {
     if (!layer)

@@ -54,15 +54,15 @@ static cn_status build(cn_layer *layer, cn_tensor *const *in)
     kernel.dim[rank] = channels / o->groups;
     kernel.dim[rank + 1] = o->filters;
     CN__TRY(cn__layer_add_weight(layer, "kernel", &kernel, "kernel", true));
-    return o->use_bias == CN_TRUE ? cn__layer_add_weight(layer, "bias", &bias, "bias", true) : CN_OK;
+    return o->use_bias == CN_TRUE ? cn__layer_add_weight(layer, "bias", &bias, "bias", true)
+                                  : CN_OK;
 }
 
 static cn_tensor *apply(cn_layer *layer, cn_tensor *const *in, int inputs)
 {
     const T *o = layer->options;
     (void)inputs;
-    cn_conv_options conv = {
-        .rank = layer->type->rank, .groups = o->groups, .padding = o->padding};
+    cn_conv_options conv = {.rank = layer->type->rank, .groups = o->groups, .padding = o->padding};
     memcpy(conv.stride, o->strides, sizeof conv.stride);
     memcpy(conv.dilation, o->dilation_rate, sizeof conv.dilation);
     cn_tensor *x = cn__to_channels_last(in[0], o->data_format);

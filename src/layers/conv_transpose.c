@@ -43,11 +43,12 @@ static cn_status check(const cn_layer *layer)
                         "output_padding and output_size exclude each other; give one of them");
     for (int i = 0; i < layer->type->rank; i++)
         if (cn__dim(o->output_padding[i]) >= o->strides[i] && o->output_padding[i] != 0)
-            return cn__fail(CN_ERROR_ARGUMENT,
-                            "output_padding must be below strides, but is %lld along axis %d, where "
-                            "strides is %lld; 0 to %lld would do",
-                            (long long)cn__dim(o->output_padding[i]), i + 1,
-                            (long long)o->strides[i], (long long)(o->strides[i] - 1));
+            return cn__fail(
+                CN_ERROR_ARGUMENT,
+                "output_padding must be below strides, but is %lld along axis %d, where "
+                "strides is %lld; 0 to %lld would do",
+                (long long)cn__dim(o->output_padding[i]), i + 1, (long long)o->strides[i],
+                (long long)(o->strides[i] - 1));
     return CN_OK;
 }
 
@@ -66,7 +67,8 @@ static cn_status build(cn_layer *layer, cn_tensor *const *in)
     kernel.dim[rank] = o->filters / o->groups;
     kernel.dim[rank + 1] = channels;
     CN__TRY(cn__layer_add_weight(layer, "kernel", &kernel, "kernel", true));
-    return o->use_bias == CN_TRUE ? cn__layer_add_weight(layer, "bias", &bias, "bias", true) : CN_OK;
+    return o->use_bias == CN_TRUE ? cn__layer_add_weight(layer, "bias", &bias, "bias", true)
+                                  : CN_OK;
 }
 
 static cn_tensor *apply(cn_layer *layer, cn_tensor *const *in, int inputs)

@@ -25,7 +25,8 @@ static cn_status build(cn_layer *layer, cn_tensor *const *in)
     CN__TRY(cn__layer_channels(in[0], in[0]->shape.rank - 1, &channels));
     cn_shape kernel = cn_shape_of(channels, o->units), bias = cn_shape_of(o->units);
     CN__TRY(cn__layer_add_weight(layer, "kernel", &kernel, "kernel", true));
-    return o->use_bias == CN_TRUE ? cn__layer_add_weight(layer, "bias", &bias, "bias", true) : CN_OK;
+    return o->use_bias == CN_TRUE ? cn__layer_add_weight(layer, "bias", &bias, "bias", true)
+                                  : CN_OK;
 }
 
 /* A matrix product; with more axes than two, a convolution whose kernel has the extent 1, so that

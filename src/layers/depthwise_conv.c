@@ -62,7 +62,8 @@ static cn_status build(cn_layer *layer, cn_tensor *const *in)
     kernel.dim[rank] = channels;
     kernel.dim[rank + 1] = o->depth_multiplier;
     CN__TRY(cn__layer_add_weight(layer, "kernel", &kernel, "depthwise", true));
-    return o->use_bias == CN_TRUE ? cn__layer_add_weight(layer, "bias", &bias, "bias", true) : CN_OK;
+    return o->use_bias == CN_TRUE ? cn__layer_add_weight(layer, "bias", &bias, "bias", true)
+                                  : CN_OK;
 }
 
 static cn_tensor *apply(cn_layer *layer, cn_tensor *const *in, int inputs)

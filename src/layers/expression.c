@@ -16,8 +16,8 @@ typedef struct reader {
 static cn_status fail(const reader *r, const char *rule)
 {
     return cn__fail(CN_ERROR_ARGUMENT,
-                    "\"%s\" cannot be read: %s; write \"name\" or \"Name(key=value, ...)\"", r->text,
-                    rule);
+                    "\"%s\" cannot be read: %s; write \"name\" or \"Name(key=value, ...)\"",
+                    r->text, rule);
 }
 
 static void skip_spaces(reader *r)

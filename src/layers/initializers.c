@@ -138,16 +138,18 @@ static cn_status variance_scaling(const filling *f)
     const char *by = cn__expression_text(f->e, "mode", "fan_in");
     const char *how = cn__expression_text(f->e, "distribution", "truncated_normal");
     int mode_number = cn__list_index("fan_in|fan_out|fan_avg", by);
-    int distribution_number = strcmp(how, "normal") == 0
-                                  ? (int)truncated
-                                  : cn__list_index("truncated_normal|untruncated_normal|uniform", how);
+    int distribution_number =
+        strcmp(how, "normal") == 0
+            ? (int)truncated
+            : cn__list_index("truncated_normal|untruncated_normal|uniform", how);
     double scale = cn__expression_number(f->e, "scale", 1);
     if (mode_number < 0 || distribution_number < 0 || !(scale > 0))
-        return cn__fail(CN_ERROR_ARGUMENT,
-                        "VarianceScaling takes a scale above 0, a mode of fan_in, fan_out or fan_avg "
-                        "and a distribution of truncated_normal, untruncated_normal or uniform, not "
-                        "%g, %s, %s",
-                        scale, by, how);
+        return cn__fail(
+            CN_ERROR_ARGUMENT,
+            "VarianceScaling takes a scale above 0, a mode of fan_in, fan_out or fan_avg "
+            "and a distribution of truncated_normal, untruncated_normal or uniform, not "
+            "%g, %s, %s",
+            scale, by, how);
     return scaled(f, scale, (mode)mode_number, (distribution)distribution_number);
 }
 
@@ -277,14 +279,12 @@ bool cn__initializer_known(const char *initializer)
 {
     cn__arena *arena = cn__arena_new();
     cn__expression e;
-    bool known =
-        arena && cn__expression_parse(arena, initializer, &e) == CN_OK && find(&e) != NULL;
+    bool known = arena && cn__expression_parse(arena, initializer, &e) == CN_OK && find(&e) != NULL;
     cn__arena_free(arena);
     return known;
 }
 
-static cn_status initialize(cn__arena *arena, const char *text, cn__random *random,
-                            cn_array *array)
+static cn_status initialize(cn__arena *arena, const char *text, cn__random *random, cn_array *array)
 {
     cn__expression e;
     CN__TRY(cn__expression_parse(arena, text, &e));

@@ -33,10 +33,11 @@ static cn_status copy_options(cn_layer *layer, const cn__options_head *given)
         return CN_OK;
     }
     if (given->size_ < sizeof(cn__options_head) || given->size_ > type->option_bytes)
-        return cn__fail(CN_ERROR_ARGUMENT,
-                        "size_ must be the size of the options (%zu bytes), not %zu; use the macros of "
-                        "cornu/layers.h, and a library as new as its headers",
-                        type->option_bytes, given->size_);
+        return cn__fail(
+            CN_ERROR_ARGUMENT,
+            "size_ must be the size of the options (%zu bytes), not %zu; use the macros of "
+            "cornu/layers.h, and a library as new as its headers",
+            type->option_bytes, given->size_);
     memcpy(layer->options, given, given->size_);
     head->size_ = type->option_bytes;
     return CN_OK;
@@ -47,8 +48,8 @@ static cn_status set_name(cn_layer *layer)
     cn__options_head *head = layer->options;
     const cn__layer_type *type = layer->type;
     bool given = head->name && head->name[0];
-    const char *name = given ? cn__arena_strdup(layer->arena, head->name)
-                             : cn__name_automatic(layer->arena, type);
+    const char *name =
+        given ? cn__arena_strdup(layer->arena, head->name) : cn__name_automatic(layer->arena, type);
     if (!name)
         return CN_ERROR_MEMORY;
     if (given)
@@ -131,6 +132,12 @@ uint64_t cn__next_seed(void)
     return atomic_fetch_add(&next_seed, 1);
 }
 
+/* Two applications of one layer draw different numbers. */
+uint64_t cn__layer_seed(const cn_layer *layer, int64_t seed)
+{
+    return seed != 0 ? (uint64_t)seed + (uint64_t)layer->call_count : cn__next_seed();
+}
+
 /* ---- weights ---- */
 
 static _Thread_local bool initializers_are_skipped;
@@ -156,8 +163,9 @@ static cn_status spend(const char *name, const cn_shape *shape)
     int64_t count = cn_shape_count(shape);
     char text[200];
     if (count < 0 || count > weight_budget)
-        return cn__fail(CN_ERROR_SHAPE, "the weight %s of shape %s has more elements than there can be",
-                        name, cn_shape_text(shape, text, sizeof text));
+        return cn__fail(CN_ERROR_SHAPE,
+                        "the weight %s of shape %s has more elements than there can be", name,
+                        cn_shape_text(shape, text, sizeof text));
     if (weight_budget != INT64_MAX)
         weight_budget -= count;
     return CN_OK;
@@ -284,8 +292,7 @@ cn_status cn_layer_set_weight(cn_layer *layer, int index, const cn_array *value)
         return cn__fail_null_argument("cn_layer_set_weight");
     const cn__weight *weight = weight_at(layer, index);
     if (!weight)
-        return cn__layer_fail(layer, CN_ERROR_NOT_FOUND,
-                              "there is no weight %d; %s", index,
+        return cn__layer_fail(layer, CN_ERROR_NOT_FOUND, "there is no weight %d; %s", index,
                               layer->built ? "see cn_layer_weight_count()"
                                            : "a layer has its weights once it was applied");
     cn_array *old = weight->variable->value;

@@ -15,12 +15,13 @@ typedef struct cn__layer_type cn__layer_type;
 typedef struct cn__call cn__call;
 
 typedef enum cn__option_kind {
-    CN__INT,    /* int64_t; 0 is the default */
-    CN__FLOAT,  /* float; 0 is the default, -0.0f a zero that is meant, NaN Keras' None */
-    CN__BOOL,   /* bool, false by default */
-    CN__FLAG,   /* cn_flag, true by default */
-    CN__TEXT,   /* const char *, NULL by default or `text`; `choices`, if given, are all there are */
-    CN__OBJECT, /* const char *: an expression such as "relu" or "L2(l2=0.01)"; NULL is Keras' None */
+    CN__INT,   /* int64_t; 0 is the default */
+    CN__FLOAT, /* float; 0 is the default, -0.0f a zero that is meant, NaN Keras' None */
+    CN__BOOL,  /* bool, false by default */
+    CN__FLAG,  /* cn_flag, true by default */
+    CN__TEXT,  /* const char *, NULL by default or `text`; `choices`, if given, are all there are */
+    CN__OBJECT, /* const char *: an expression such as "relu" or "L2(l2=0.01)"; NULL is Keras' None
+                 */
     CN__ENUM,   /* int (a C enum); `choices` names its values, separated by '|' */
     CN__DIMS,   /* int64_t[3]: one number for each spatial axis; {n} is n along all; CN_ZERO is a
                    zero that is meant */
@@ -40,8 +41,9 @@ typedef struct cn__option {
     const char *text;    /* the default of TEXT and OBJECT */
     const char *choices; /* of ENUM: "valid|same|causal" in the order of the C enum; of TEXT */
     const char *choice_aliases; /* of ENUM: older names in the same places; NULL */
-    double low, high; /* the range of INT, FLOAT, DIMS, PAIRS; both 0: any; high < low: no upper end */
-    bool ours;        /* not in Keras' files: a writer refuses a layer that has it set */
+    double low,
+        high;  /* the range of INT, FLOAT, DIMS, PAIRS; both 0: any; high < low: no upper end */
+    bool ours; /* not in Keras' files: a writer refuses a layer that has it set */
 } cn__option;
 
 /* For an options struct T: CN__OPTION(T, filters, CN__INT, .required = true, .low = 1, ...). */
@@ -67,7 +69,8 @@ struct cn__layer_type {
     cn_status (*build)(cn_layer *layer, cn_tensor *const *in);
     /* Grows the graph; returns the output (or use apply_many). */
     cn_tensor *(*apply)(cn_layer *layer, cn_tensor *const *in, int inputs);
-    /* For layers with several outputs: fills `out` (at most cn__most_layer_outputs), sets *outputs. */
+    /* For layers with several outputs: fills `out` (at most cn__most_layer_outputs), sets *outputs.
+     */
     cn_status (*apply_many)(cn_layer *layer, cn_tensor *const *in, int inputs, cn_tensor **out,
                             int *outputs);
     /* Gives back `layer->extra`. May be NULL. */
@@ -133,7 +136,8 @@ static inline cn__call *cn__tensor_call(const cn_tensor *tensor)
     return tensor->origin;
 }
 
-/* The place of a word in a list such as "valid|same", -1 if it is not there (or the list is NULL). */
+/* The place of a word in a list such as "valid|same", -1 if it is not there (or the list is NULL).
+ */
 int cn__list_index(const char *list, const char *word);
 
 /* "Conv2DTranspose" becomes "conv2d_transpose", as in Keras' automatic names. */
@@ -141,8 +145,8 @@ void cn__snake_case(const char *type, char *text, size_t size);
 /* Room for the longest of them, with a number. */
 enum { cn__name_size = 96 };
 
-/* Makes a layer from an options struct (copied; its size_ may be smaller than the library's: the rest
- * is default; NULL: all is default), checks it and fills in the defaults. */
+/* Makes a layer from an options struct (copied; its size_ may be smaller than the library's: the
+ * rest is default; NULL: all is default), checks it and fills in the defaults. */
 cn_layer *cn__layer_new(const cn__layer_type *type, const void *options);
 void cn__layer_retain(cn_layer *layer);
 void cn__layer_release(cn_layer *layer);
@@ -158,7 +162,8 @@ cn_status cn__layer_add_weight(cn_layer *layer, const char *name, const cn_shape
                                const char *prefix, bool trainable);
 /* For apply: a training step sets the weight to `value`. */
 cn_status cn__layer_add_update(cn_layer *layer, const char *weight, cn_tensor *value);
-/* For apply: the tensor of a weight in the graph of `beside`; NULL if the layer has no such weight. */
+/* For apply: the tensor of a weight in the graph of `beside`; NULL if the layer has no such weight.
+ */
 cn_tensor *cn__layer_weight_tensor(const cn_layer *layer, const char *name, cn_tensor *beside);
 
 /* The extent of an axis, which must be known to make weights. */
@@ -168,8 +173,8 @@ cn_status cn__layer_channels(const cn_tensor *x, int axis, int64_t *channels);
 cn_status cn__layer_fail(const cn_layer *layer, cn_status status, const char *format, ...)
     CN_PRINTF(3, 4);
 
-/* From here on, build leaves this thread's new weights at 0 and runs no initializer: for readers, who
- * set them afterwards. Returns what was in force. */
+/* From here on, build leaves this thread's new weights at 0 and runs no initializer: for readers,
+ * who set them afterwards. Returns what was in force. */
 bool cn__layer_skip_initializers(bool skip);
 /* How many elements this thread's new weights may have together from here on: for readers, who know
  * how many a file can hold. Returns what was left of the budget in force, at first INT64_MAX. */
@@ -177,6 +182,9 @@ int64_t cn__layer_weight_budget(int64_t elements);
 
 /* A seed for one random thing: the next of the process' own, which cn_set_random_seed() starts. */
 uint64_t cn__next_seed(void);
+
+/* The seed of a layer's option: its own, or the process' next if it is 0. */
+uint64_t cn__layer_seed(const cn_layer *layer, int64_t seed);
 
 /* ---- options by name, for the readers and writers (options.c) ---- */
 

@@ -22,8 +22,8 @@ void cn__snake_case(const char *type, char *text, size_t size)
     text[used] = '\0';
 }
 
-/* How many names of each type were given. A slot is claimed once and never given back; the types are
- * few, and those beyond the last slot share it. */
+/* How many names of each type were given. A slot is claimed once and never given back; the types
+ * are few, and those beyond the last slot share it. */
 enum { slots = 128 };
 static struct {
     _Atomic(const cn__layer_type *) type;

@@ -1,6 +1,6 @@
 /* PReLU: x > 0: x; else alpha * x, with a trained alpha.
- * In, out: (batch, ...). Weights: alpha, of the input's shape without the batch; shared axes have the
- * extent 1. Example: cn_prelu(.shared_axes = {1, 2}) */
+ * In, out: (batch, ...). Weights: alpha, of the input's shape without the batch; shared axes have
+ * the extent 1. Example: cn_prelu(.shared_axes = {1, 2}) */
 #include "layers/layer.h"
 
 #include <math.h>

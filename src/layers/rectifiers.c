@@ -15,8 +15,7 @@ static cn_tensor *apply_relu(cn_layer *layer, cn_tensor *const *in, int inputs)
     const cn_relu_layer *o = layer->options;
     (void)inputs;
     float most = isnan(o->max_value) ? INFINITY : o->max_value;
-    return cn_op_unary(in[0],
-                       (cn_function1){CN_RELU, {o->negative_slope, most, o->threshold}});
+    return cn_op_unary(in[0], (cn_function1){CN_RELU, {o->negative_slope, most, o->threshold}});
 }
 
 static const cn__option leaky_relu_options[] = {

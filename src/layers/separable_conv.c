@@ -60,7 +60,8 @@ static cn_status build(cn_layer *layer, cn_tensor *const *in)
     pointwise.dim[rank + 1] = o->filters;
     CN__TRY(cn__layer_add_weight(layer, "depthwise_kernel", &depthwise, "depthwise", true));
     CN__TRY(cn__layer_add_weight(layer, "pointwise_kernel", &pointwise, "pointwise", true));
-    return o->use_bias == CN_TRUE ? cn__layer_add_weight(layer, "bias", &bias, "bias", true) : CN_OK;
+    return o->use_bias == CN_TRUE ? cn__layer_add_weight(layer, "bias", &bias, "bias", true)
+                                  : CN_OK;
 }
 
 static cn_tensor *apply(cn_layer *layer, cn_tensor *const *in, int inputs)

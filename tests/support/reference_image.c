@@ -1,7 +1,6 @@
 #include "support/reference.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 /* Three axes always: those that are missing have extent 1. */
 typedef struct box {
@@ -55,7 +54,8 @@ void reference_max_pool(const cn_pooling *p, const float *in, double *out, int32
         int64_t best = -1;
         for (int64_t i = 0; i < cells; i++) {
             double x = (double)in[(image * cells + i) * channels + c];
-            double most = best < 0 ? NAN : (double)in[(image * cells + best) * channels + c];
+            double most =
+                best < 0 ? (double)NAN : (double)in[(image * cells + best) * channels + c];
             if (covers(&b, pixel, i) && (best < 0 || x > most || (isnan(x) && !isnan(most))))
                 best = i;
         }
