@@ -3,12 +3,12 @@
  *
  * Conventions of the whole library
  *   Errors     An action returns a cn_status. A constructor returns NULL when it fails, and returns
- *              NULL when it is given a NULL that an earlier constructor returned, so that a chain of
- *              calls is checked once, at its end. cn_error_message() then tells the first failure.
- *   Ownership  "get" functions lend; what "new", "copy", "load" and "read" functions return is the
- *              caller's, to be released by the matching "free". Freeing NULL does nothing.
- *   Threads    Every function may be called from any thread; one object must not be changed by one
- *              thread while another uses it. The error message belongs to the calling thread.
+ *              NULL when it is given a NULL that an earlier constructor returned, so that a chain
+ * of calls is checked once, at its end. cn_error_message() then tells the first failure. Ownership
+ * "get" functions lend; what "new", "copy", "load" and "read" functions return is the caller's, to
+ * be released by the matching "free". Freeing NULL does nothing. Threads    Every function may be
+ * called from any thread; one object must not be changed by one thread while another uses it. The
+ * error message belongs to the calling thread.
  */
 #ifndef CORNU_BASE_H
 #define CORNU_BASE_H
@@ -61,8 +61,8 @@ CN_API const char *cn_version(void);
 
 /* ---- memory ---- */
 
-/* Where the library gets its memory. `allocate` returns `size` bytes aligned to `alignment` (a power
- * of two), or NULL; `release` takes back what `allocate` gave, never NULL. */
+/* Where the library gets its memory. `allocate` returns `size` bytes aligned to `alignment` (a
+ * power of two), or NULL; `release` takes back what `allocate` gave, never NULL. */
 typedef struct cn_allocator {
     void *(*allocate)(size_t size, size_t alignment, void *context);
     void (*release)(void *memory, void *context);
@@ -98,10 +98,7 @@ CN_API bool cn_shape_equal(const cn_shape *a, const cn_shape *b);
 /* Writes "(2, None, 4)" into `text` of `size` bytes and returns `text`. */
 CN_API char *cn_shape_text(const cn_shape *shape, char *text, size_t size);
 
-typedef enum cn_dtype {
-    CN_FLOAT32 = 0,
-    CN_INT32
-} cn_dtype;
+typedef enum cn_dtype { CN_FLOAT32 = 0, CN_INT32 } cn_dtype;
 
 /* A dense array in row-major order, with its memory. */
 typedef struct cn_array cn_array;

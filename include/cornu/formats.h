@@ -104,16 +104,16 @@ typedef struct cn_load_options {
     /* `same` pads as on TensorFlow in a file that Theano wrote, too. Predictions are then not those
      * that Theano made. */
     bool tensorflow_same;
-    /* cn_model_load_weights: layers and their weights in the file belong together that have the same
-     * name, others are passed over; otherwise they belong together in their order. */
+    /* cn_model_load_weights: layers and their weights in the file belong together that have the
+     * same name, others are passed over; otherwise they belong together in their order. */
     bool by_name;
     /* Of Keras 1's layers that do not tell theirs: UpSampling and ZeroPadding. Default: that of the
      * file's other layers. */
     cn_data_format data_format;
 } cn_load_options;
 
-/* Reads a model; `options` may be NULL. CN_ERROR_UNSUPPORTED if it has a layer that Cornu has not. From
- * a .json file the weights are what their initializers make. */
+/* Reads a model; `options` may be NULL. CN_ERROR_UNSUPPORTED if it has a layer that Cornu has not.
+ * From a .json file the weights are what their initializers make. */
 CN_API cn_model *cn_model_load(const char *path, const cn_load_options *options);
 
 /* The model of a configuration as text. */

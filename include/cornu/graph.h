@@ -1,8 +1,8 @@
 /* cornu/graph.h - symbolic tensors and the functions compiled from them.
  *
- * A cn_tensor stands for a value that is not known yet: the output of a layer, of an operation, or an
- * input. Tensors live in a graph that grows as they are made; the graph lives as long as a model or a
- * function that was made from it. A tensor that never becomes part of either is released with
+ * A cn_tensor stands for a value that is not known yet: the output of a layer, of an operation, or
+ * an input. Tensors live in a graph that grows as they are made; the graph lives as long as a model
+ * or a function that was made from it. A tensor that never becomes part of either is released with
  * cn_tensor_release(). A function computes any tensors from any others, as Keras' K.function does.
  */
 #ifndef CORNU_GRAPH_H
@@ -35,8 +35,8 @@ CN_API void cn_tensor_release(cn_tensor *tensor);
 
 /* ---- inputs, constants ---- */
 
-/* A new input in a graph of its own; operations join graphs. `shape` includes the batch. `name` may be
- * NULL. */
+/* A new input in a graph of its own; operations join graphs. `shape` includes the batch. `name` may
+ * be NULL. */
 CN_API cn_tensor *cn_op_input(cn_dtype dtype, const cn_shape *shape, const char *name);
 /* A constant in the graph of `beside`; the array is copied. */
 CN_API cn_tensor *cn_op_constant(cn_tensor *beside, const cn_array *array);
@@ -94,19 +94,19 @@ typedef struct cn_resize_options {
 CN_API cn_tensor *cn_op_resize(cn_tensor *x, const cn_resize_options *options);
 
 /* Normalises over all axes but the last. In training with the batch's own moments, otherwise with
- * `mean` and `variance`. gamma and beta may be NULL. With `new_mean` and `new_variance` not NULL they
- * receive the moving averages after a training step: old * momentum + batch * (1 - momentum). */
+ * `mean` and `variance`. gamma and beta may be NULL. With `new_mean` and `new_variance` not NULL
+ * they receive the moving averages after a training step: old * momentum + batch * (1 - momentum).
+ */
 typedef struct cn_batch_norm_options {
     float momentum, epsilon;
     bool frozen; /* never uses the batch's moments */
 } cn_batch_norm_options;
-CN_API cn_tensor *cn_op_batch_norm(cn_tensor *x, cn_tensor *gamma, cn_tensor *beta,
-                                   cn_tensor *mean, cn_tensor *variance,
-                                   const cn_batch_norm_options *options, cn_tensor **new_mean,
-                                   cn_tensor **new_variance);
+CN_API cn_tensor *cn_op_batch_norm(cn_tensor *x, cn_tensor *gamma, cn_tensor *beta, cn_tensor *mean,
+                                   cn_tensor *variance, const cn_batch_norm_options *options,
+                                   cn_tensor **new_mean, cn_tensor **new_variance);
 
-/* In training drops values with probability `rate` and scales the others by 1 / (1 - rate); axes whose
- * bit is set in `shared_axes` share one decision. */
+/* In training drops values with probability `rate` and scales the others by 1 / (1 - rate); axes
+ * whose bit is set in `shared_axes` share one decision. */
 CN_API cn_tensor *cn_op_dropout(cn_tensor *x, float rate, unsigned shared_axes, uint64_t seed);
 /* In training: x + stddev * normal noise, or x * (1 + stddev * normal noise). */
 CN_API cn_tensor *cn_op_noise(cn_tensor *x, float stddev, bool multiply, uint64_t seed);

@@ -1,5 +1,5 @@
-/* cornu/inspect.h - looking into networks: feature maps, and what they look like when they are taken
- * back to the image through transposed convolutions with the network's own kernels.
+/* cornu/inspect.h - looking into networks: feature maps, and what they look like when they are
+ * taken back to the image through transposed convolutions with the network's own kernels.
  */
 #ifndef CORNU_INSPECT_H
 #define CORNU_INSPECT_H
@@ -14,16 +14,16 @@ extern "C" {
 
 /* A layer that is the transposed convolution with the kernel of `conv` (Conv1D, Conv2D or Conv3D):
  * it maps the feature maps of `conv` to the size of its input. For a transposed convolution
- * (Conv2DTranspose ...) it is the convolution. It has the strides, padding, dilation, groups and data
- * format of `conv`, no bias, no activation and no weights of its own: the kernel is the one of `conv`
- * at any time, so that training one trains the other, in models that hold `conv` itself.
+ * (Conv2DTranspose ...) it is the convolution. It has the strides, padding, dilation, groups and
+ * data format of `conv`, no bias, no activation and no weights of its own: the kernel is the one of
+ * `conv` at any time, so that training one trains the other, in models that hold `conv` itself.
  *
  *     cn_layer  *conv = cn_model_layer_named(model, "conv2d_1");
  *     cn_tensor *back = cn_apply(cn_conv2d_transpose_of(conv), cn_layer_output(conv));
  *
- * In: what `conv` gives. Out: what `conv` takes; where its extents are not known (-1), or where this
- * layer is applied to maps of another size, Keras' rule: strides times the maps for CN_SAME, and for
- * CN_VALID (maps - 1) * strides + max(k, strides).
+ * In: what `conv` gives. Out: what `conv` takes; where its extents are not known (-1), or where
+ * this layer is applied to maps of another size, Keras' rule: strides times the maps for CN_SAME,
+ * and for CN_VALID (maps - 1) * strides + max(k, strides).
  *
  * `conv` is lent, and kept alive. It must have been applied, so that it has its kernel. */
 CN_API cn_layer *cn_conv2d_transpose_of(cn_layer *conv);
@@ -31,8 +31,8 @@ CN_API cn_layer *cn_conv2d_transpose_of(cn_layer *conv);
 /* ==== K.deconv2d on arrays ==== */
 
 typedef struct cn_deconv2d_options {
-    /* The output in the order of the data format, (batch, channels, rows, cols) or (batch, rows, cols,
-     * channels); = Keras' rule, as for cn_conv2d_transpose. The batch may be 0: that of x. */
+    /* The output in the order of the data format, (batch, channels, rows, cols) or (batch, rows,
+     * cols, channels); = Keras' rule, as for cn_conv2d_transpose. The batch may be 0: that of x. */
     int64_t output_shape[4];
     int64_t strides[2];         /* = {1, 1} */
     cn_padding padding;         /* = CN_VALID; CN_SAME, CN_SAME_THEANO */
@@ -44,8 +44,8 @@ typedef struct cn_deconv2d_options {
 /* The transposed convolution of x with a kernel, as Keras 1's K.deconv2d.
  *
  * x        (batch, rows, cols, in), for CN_CHANNELS_FIRST (batch, in, rows, cols)
- * kernel   (rows, cols, out, in),   for CN_CHANNELS_FIRST (out, in, rows, cols): `out` are the channels
- *          of the result. The kernel of a convolution has `in` and `out` the other way round.
+ * kernel   (rows, cols, out, in),   for CN_CHANNELS_FIRST (out, in, rows, cols): `out` are the
+ * channels of the result. The kernel of a convolution has `in` and `out` the other way round.
  * options  may be NULL
  *
  * Returns (batch, rows, cols, out) or (batch, out, rows, cols). The messages of CN_ERROR_SHAPE tell
@@ -65,9 +65,9 @@ CN_API cn_data_format cn_model_data_format(const cn_model *model);
  * convolution of a network all rules are the transposed convolution of its maps. */
 typedef struct cn_deconvnet cn_deconvnet;
 
-/* layer  its name; "outer/inner" in a nested model. If it is applied several times, the first counts.
- * rule   CN_DECONVNET (Zeiler and Fergus), CN_GUIDED_BACKPROP or CN_GRADIENT
- * input  the number of the model's input to project to, 0 for the first
+/* layer  its name; "outer/inner" in a nested model. If it is applied several times, the first
+ * counts. rule   CN_DECONVNET (Zeiler and Fergus), CN_GUIDED_BACKPROP or CN_GRADIENT input  the
+ * number of the model's input to project to, 0 for the first
  *
  * It grows the model's graph: no other thread may use the model meanwhile. It may be used after the
  * model was freed. CN_ERROR_NOT_FOUND, naming the layers there are, if none has that name. */
@@ -84,8 +84,8 @@ CN_API cn_status cn_deconvnet_maps(cn_deconvnet *net, const cn_array *const *in,
 /* Projects `count` filters' maps of the same image, each by itself with all other maps set to 0.
  * *projections: (count, the input's shape without the batch); the caller's. */
 CN_API cn_status cn_deconvnet_project(cn_deconvnet *net, const cn_array *const *in,
-                                      const int64_t *filters, int64_t count,
-                                      cn_array **projections, cn_pool *pool);
+                                      const int64_t *filters, int64_t count, cn_array **projections,
+                                      cn_pool *pool);
 
 /* The number of filters of an array of maps (1, ...), -1 if it is none. */
 CN_API int64_t cn_maps_count(const cn_array *maps, cn_data_format data_format);
@@ -106,11 +106,11 @@ typedef struct cn_maps_picture_options {
     int64_t tile_pixels;         /* of a tile's longer side; = by the number of tiles */
 } cn_maps_picture_options;
 
-/* A picture of feature maps, a tile for each, labelled with the filter's number, in a grid: (height,
- * width, 3), 0 to 255, for cn_image_write. Every tile has a scale of its own.
+/* A picture of feature maps, a tile for each, labelled with the filter's number, in a grid:
+ * (height, width, 3), 0 to 255, for cn_image_write. Every tile has a scale of its own.
  *
- * maps     of one image: (1, ...) as from cn_deconvnet_maps. Black is 0 and white the greatest value;
- *          if there are negative values, they are blue, 0 is white and positive values are red.
+ * maps     of one image: (1, ...) as from cn_deconvnet_maps. Black is 0 and white the greatest
+ * value; if there are negative values, they are blue, 0 is white and positive values are red.
  *          Planes of three-dimensional maps are drawn below each other.
  * filters  the `count` filters to draw, in this order; NULL: all
  *

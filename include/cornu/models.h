@@ -37,7 +37,8 @@ CN_API cn_layer *cn_model_layer(const cn_model *model, int index); /* -1: the la
  * that name. */
 CN_API cn_layer *cn_model_layer_named(const cn_model *model, const char *name);
 
-/* The model as a layer, to be applied to other tensors with the same weights. Takes the model over. */
+/* The model as a layer, to be applied to other tensors with the same weights. Takes the model over.
+ */
 CN_API cn_layer *cn_model_as_layer(cn_model *model);
 
 /* Runs the model on one array per input (batch first) and gives one new array per output. Works in
@@ -47,7 +48,8 @@ CN_API cn_status cn_model_predict(cn_model *model, const cn_array *const *in, cn
 
 CN_API int64_t cn_model_parameter_count(const cn_model *model, bool trainable_only);
 
-/* Keras 3's summary table as text (UTF-8 box drawing, or ASCII), to be released with cn_free_text. */
+/* Keras 3's summary table as text (UTF-8 box drawing, or ASCII), to be released with cn_free_text.
+ */
 typedef struct cn_summary_options {
     int width; /* columns; 0: 76, which Keras takes on a terminal of 80 */
     bool ascii;

@@ -1,8 +1,8 @@
 /* cornu/ops.h - operations on plain float buffers: usable without graph, layers or models.
  *
  * Layout: channels last, densely packed: (batch, spatial..., channels). Nothing here allocates
- * unless its comment says so; nothing keeps a pointer to a buffer. Input and output buffers must not
- * overlap unless the comment allows it. Where a function takes a `pool`, NULL computes on the
+ * unless its comment says so; nothing keeps a pointer to a buffer. Input and output buffers must
+ * not overlap unless the comment allows it. Where a function takes a `pool`, NULL computes on the
  * calling thread; the results have the same bits for any number of threads.
  */
 #ifndef CORNU_OPS_H
@@ -27,8 +27,9 @@ extern "C" {
  *   dropping what falls outside the output; then + bias. Kernel axes:
  *   (kernel..., out_channels / groups, in_channels).
  *
- * Both kernels have Keras' axes, and with the same kernel the transposed convolution is the gradient
- * of the convolution with respect to its input: a trained convolution's kernel is used as it is. */
+ * Both kernels have Keras' axes, and with the same kernel the transposed convolution is the
+ * gradient of the convolution with respect to its input: a trained convolution's kernel is used as
+ * it is. */
 typedef struct cn_conv {
     int rank;             /* 1, 2 or 3 */
     int64_t batch;        /* images */
@@ -39,8 +40,8 @@ typedef struct cn_conv {
     int64_t kernel[3];    /* extents of the kernel */
     int64_t stride[3];    /* 0 means 1 */
     int64_t dilation[3];  /* 0 means 1 */
-    int64_t before[3];    /* zero padding (transposed: crop) before the first position; may be < 0 */
-    int64_t out[3];       /* extents of the output */
+    int64_t before[3]; /* zero padding (transposed: crop) before the first position; may be < 0 */
+    int64_t out[3];    /* extents of the output */
 } cn_conv;
 
 typedef enum cn_padding {
@@ -65,8 +66,8 @@ CN_API cn_status cn_conv_pad(cn_conv *conv, const int64_t *before, const int64_t
 CN_API cn_status cn_conv_transpose_pad(cn_conv *conv, const int64_t *before, const int64_t *after,
                                        const int64_t *output_padding);
 /* An output of exactly `size` (as Keras 1's Deconvolution2D(output_shape=...)): `before` is what
- * `padding` crops. CN_ERROR_SHAPE, naming the sizes that fit, if no convolution with this stride maps
- * an image of `size` to the input. */
+ * `padding` crops. CN_ERROR_SHAPE, naming the sizes that fit, if no convolution with this stride
+ * maps an image of `size` to the input. */
 CN_API cn_status cn_conv_transpose_out(cn_conv *conv, cn_padding padding, const int64_t *size);
 
 /* Checks every member. All functions below do so themselves. `transposed` tells which of the two
@@ -125,8 +126,8 @@ CN_API size_t cn_conv_plan_scratch_bytes(const cn_conv_plan *plan);
 /* Writes the kernel into `packed` (cn_conv_plan_packed_bytes() bytes, aligned to 64). */
 CN_API void cn_conv_plan_pack(const cn_conv_plan *plan, const float *kernel, float *packed,
                               cn_pool *pool);
-/* Forward and transposed: reads `in`, `packed`, `bias` (or NULL); writes `out`. `clamp` may be NULL.
- * `scratch`: cn_conv_plan_scratch_bytes() bytes aligned to 64, NULL if 0. Cannot fail. */
+/* Forward and transposed: reads `in`, `packed`, `bias` (or NULL); writes `out`. `clamp` may be
+ * NULL. `scratch`: cn_conv_plan_scratch_bytes() bytes aligned to 64, NULL if 0. Cannot fail. */
 CN_API void cn_conv_plan_run(const cn_conv_plan *plan, const float *in, const float *packed,
                              const float *bias, const cn_clamp *clamp, float *out, void *scratch,
                              cn_pool *pool);
@@ -157,8 +158,8 @@ CN_API cn_status cn_pooling_check(const cn_pooling *pooling);
  * was the maximum: ((z * rows) + y) * columns + x; of equal cells the first. */
 CN_API cn_status cn_max_pool_f32(const cn_pooling *pooling, const float *in, float *out,
                                  int32_t *switches, cn_pool *pool);
-/* The reverse: `in` has the pooled extents, `out` the unpooled ones. Every value goes to the cell its
- * switch names, values that meet are added, the other cells are 0. This is also the gradient of
+/* The reverse: `in` has the pooled extents, `out` the unpooled ones. Every value goes to the cell
+ * its switch names, values that meet are added, the other cells are 0. This is also the gradient of
  * max pooling. Switches outside the image are refused (CN_ERROR_ARGUMENT). */
 CN_API cn_status cn_max_unpool_f32(const cn_pooling *pooling, const float *in,
                                    const int32_t *switches, float *out, cn_pool *pool);
@@ -170,51 +171,51 @@ CN_API cn_status cn_average_pool_gradient_f32(const cn_pooling *pooling, const f
 
 /* ==== elementwise ==== */
 
-/* Functions of one number; p0, p1, p2 are parameters. The list declares the enumeration, the kernels
- * and the tests. */
+/* Functions of one number; p0, p1, p2 are parameters. The list declares the enumeration, the
+ * kernels and the tests. */
 #define CN_UNARY_LIST(X)                                                                           \
-    X(IDENTITY, identity)       /* x */                                                            \
-    X(AFFINE, affine)           /* p0 * x + p1 */                                                  \
-    X(CLIP, clip)               /* min(max(x, p0), p1) */                                          \
-    X(RELU, relu)               /* x >= p1: p1; x >= p2: x; else p0 * (x - p2)                     \
-                                   (slope p0, maximum p1, threshold p2) */                         \
-    X(ELU, elu)                 /* x > 0: x; else p0 * (exp(x) - 1) */                             \
-    X(SELU, selu)               /* 1.05070098735548 * elu(x, 1.67326324235438) */                  \
-    X(CELU, celu)               /* max(x, 0) + min(p0 * (exp(x / p0) - 1), 0) */                   \
-    X(GELU, gelu)               /* x * (1 + erf(x / sqrt 2)) / 2 */                                \
-    X(GELU_TANH, gelu_tanh)     /* x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) */        \
-    X(SIGMOID, sigmoid)         /* 1 / (1 + exp(-x)) */                                            \
-    X(LOG_SIGMOID, log_sigmoid) /* -log(1 + exp(-x)) */                                            \
+    X(IDENTITY, identity)         /* x */                                                          \
+    X(AFFINE, affine)             /* p0 * x + p1 */                                                \
+    X(CLIP, clip)                 /* min(max(x, p0), p1) */                                        \
+    X(RELU, relu)                 /* x >= p1: p1; x >= p2: x; else p0 * (x - p2)                   \
+                                     (slope p0, maximum p1, threshold p2) */                       \
+    X(ELU, elu)                   /* x > 0: x; else p0 * (exp(x) - 1) */                           \
+    X(SELU, selu)                 /* 1.05070098735548 * elu(x, 1.67326324235438) */                \
+    X(CELU, celu)                 /* max(x, 0) + min(p0 * (exp(x / p0) - 1), 0) */                 \
+    X(GELU, gelu)                 /* x * (1 + erf(x / sqrt 2)) / 2 */                              \
+    X(GELU_TANH, gelu_tanh)       /* x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) */      \
+    X(SIGMOID, sigmoid)           /* 1 / (1 + exp(-x)) */                                          \
+    X(LOG_SIGMOID, log_sigmoid)   /* -log(1 + exp(-x)) */                                          \
     X(HARD_SIGMOID, hard_sigmoid) /* min(max(p0 * x + 1/2, 0), 1); Keras 3: 1/6, 1 and 2: 0.2 */   \
-    X(SILU, silu)               /* x * sigmoid(x) */                                               \
-    X(HARD_SILU, hard_silu)     /* x * hard_sigmoid(x, 1/6) */                                     \
-    X(MISH, mish)               /* x * tanh(softplus(x)) */                                        \
-    X(SOFTPLUS, softplus)       /* log(1 + exp(x)) */                                              \
-    X(SOFTSIGN, softsign)       /* x / (1 + |x|) */                                                \
+    X(SILU, silu)                 /* x * sigmoid(x) */                                             \
+    X(HARD_SILU, hard_silu)       /* x * hard_sigmoid(x, 1/6) */                                   \
+    X(MISH, mish)                 /* x * tanh(softplus(x)) */                                      \
+    X(SOFTPLUS, softplus)         /* log(1 + exp(x)) */                                            \
+    X(SOFTSIGN, softsign)         /* x / (1 + |x|) */                                              \
     X(TANH, tanh)                                                                                  \
-    X(HARD_TANH, hard_tanh)     /* min(max(x, -1), 1) */                                           \
-    X(TANH_SHRINK, tanh_shrink) /* x - tanh(x) */                                                  \
-    X(SOFT_SHRINK, soft_shrink) /* x > p0: x - p0; x < -p0: x + p0; else 0 */                      \
-    X(HARD_SHRINK, hard_shrink) /* |x| > p0: x; else 0 */                                          \
-    X(SQUAREPLUS, squareplus)   /* (x + sqrt(x^2 + p0)) / 2 */                                     \
-    X(SPARSE_PLUS, sparse_plus) /* x <= -1: 0; x >= 1: x; else (x + 1)^2 / 4 */                    \
+    X(HARD_TANH, hard_tanh)           /* min(max(x, -1), 1) */                                     \
+    X(TANH_SHRINK, tanh_shrink)       /* x - tanh(x) */                                            \
+    X(SOFT_SHRINK, soft_shrink)       /* x > p0: x - p0; x < -p0: x + p0; else 0 */                \
+    X(HARD_SHRINK, hard_shrink)       /* |x| > p0: x; else 0 */                                    \
+    X(SQUAREPLUS, squareplus)         /* (x + sqrt(x^2 + p0)) / 2 */                               \
+    X(SPARSE_PLUS, sparse_plus)       /* x <= -1: 0; x >= 1: x; else (x + 1)^2 / 4 */              \
     X(SPARSE_SIGMOID, sparse_sigmoid) /* x <= -1: 0; x >= 1: 1; else (x + 1) / 2 */                \
-    X(THRESHOLD, threshold)     /* x > p0: x; else p1 */                                           \
+    X(THRESHOLD, threshold)           /* x > p0: x; else p1 */                                     \
     X(EXP, exp)                                                                                    \
     X(LOG, log)                                                                                    \
     X(SQRT, sqrt)                                                                                  \
-    X(RSQRT, rsqrt)             /* 1 / sqrt(x) */                                                  \
-    X(RECIPROCAL, reciprocal)   /* 1 / x */                                                        \
+    X(RSQRT, rsqrt)           /* 1 / sqrt(x) */                                                    \
+    X(RECIPROCAL, reciprocal) /* 1 / x */                                                          \
     X(SQUARE, square)                                                                              \
     X(ABS, abs)                                                                                    \
     X(SIGN, sign)                                                                                  \
-    X(POSITIVE, positive)       /* x > 0: 1; else 0 */
+    X(POSITIVE, positive) /* x > 0: 1; else 0 */
 
 typedef enum cn_unary {
 #define CN_UNARY_ENUM(NAME, name) CN_##NAME,
     CN_UNARY_LIST(CN_UNARY_ENUM)
 #undef CN_UNARY_ENUM
-    CN_UNARY_COUNT
+        CN_UNARY_COUNT
 } cn_unary;
 
 /* A function and its parameters. */
@@ -223,11 +224,12 @@ typedef struct cn_function1 {
     float p[3];
 } cn_function1;
 
-/* y = f(x) for `count` values; x and y may be the same buffer. Relative error below 4e-7 (or absolute
- * below 4e-7 where |y| < 1); NaN stays NaN. */
+/* y = f(x) for `count` values; x and y may be the same buffer. Relative error below 4e-7 (or
+ * absolute below 4e-7 where |y| < 1); NaN stays NaN. */
 CN_API void cn_unary_f32(cn_function1 function, const float *x, float *y, int64_t count,
                          cn_pool *pool);
-/* dx = dy * f'(x). At a kink the derivative is the one Keras' TensorFlow backend takes (relu: 0). */
+/* dx = dy * f'(x). At a kink the derivative is the one Keras' TensorFlow backend takes (relu: 0).
+ */
 CN_API void cn_unary_gradient_f32(cn_function1 function, const float *x, const float *dy, float *dx,
                                   int64_t count, cn_pool *pool);
 /* The name, such as "relu". */
@@ -248,11 +250,11 @@ typedef enum cn_binary {
 #define CN_BINARY_ENUM(NAME, name) CN_##NAME,
     CN_BINARY_LIST(CN_BINARY_ENUM)
 #undef CN_BINARY_ENUM
-    CN_BINARY_COUNT
+        CN_BINARY_COUNT
 } cn_binary;
 
-/* out = a op b with numpy's broadcasting; `out` has the shape cn_broadcast() gives. `out` may be the
- * buffer of an operand that has its full shape. */
+/* out = a op b with numpy's broadcasting; `out` has the shape cn_broadcast() gives. `out` may be
+ * the buffer of an operand that has its full shape. */
 CN_API cn_status cn_binary_f32(cn_binary op, const cn_shape *a_shape, const float *a,
                                const cn_shape *b_shape, const float *b, float *out, cn_pool *pool);
 CN_API const char *cn_binary_name(cn_binary op);
@@ -261,11 +263,7 @@ CN_API cn_status cn_broadcast(const cn_shape *a, const cn_shape *b, cn_shape *ou
 
 /* ==== reductions, rearrangements ==== */
 
-typedef enum cn_reduction {
-    CN_SUM = 0,
-    CN_MEAN,
-    CN_MAX
-} cn_reduction;
+typedef enum cn_reduction { CN_SUM = 0, CN_MEAN, CN_MAX } cn_reduction;
 
 /* Reduces `in` over the axes whose bit is set in `axes` (bit 0 = first axis); `out` keeps them with
  * extent 1 or without, which is the same in memory. Sums are pairwise or in double; the partition
@@ -294,14 +292,14 @@ CN_API cn_status cn_softmax_gradient_f32(const cn_shape *shape, int axis, bool l
 
 typedef enum cn_interpolation {
     CN_NEAREST = 0,
-    CN_BILINEAR,          /* half-pixel centres: src = (dst + 1/2) * in / out - 1/2, edges clamped */
-    CN_BILINEAR_CORNER,   /* Keras 2 on TensorFlow 1: src = dst * in / out */
-    CN_BILINEAR_THEANO,   /* Keras 2 on Theano: like CORNER, for whole-number factors */
-    CN_BICUBIC            /* half-pixel centres, a = -1/2 */
+    CN_BILINEAR,        /* half-pixel centres: src = (dst + 1/2) * in / out - 1/2, edges clamped */
+    CN_BILINEAR_CORNER, /* Keras 2 on TensorFlow 1: src = dst * in / out */
+    CN_BILINEAR_THEANO, /* Keras 2 on Theano: like CORNER, for whole-number factors */
+    CN_BICUBIC          /* half-pixel centres, a = -1/2 */
 } cn_interpolation;
 
-/* Resizes (batch, in..., channels) to (batch, out..., channels), `rank` 1 to 3. CN_NEAREST with whole
- * factors repeats cells. No antialiasing. */
+/* Resizes (batch, in..., channels) to (batch, out..., channels), `rank` 1 to 3. CN_NEAREST with
+ * whole factors repeats cells. No antialiasing. */
 typedef struct cn_resizing {
     int rank;
     int64_t batch, channels;
@@ -316,16 +314,16 @@ CN_API cn_status cn_resize_gradient_f32(const cn_resizing *resizing, const float
 
 /* ==== batch normalisation ==== */
 
-/* x is (rows, channels). y = gamma * (x - mean) / sqrt(variance + epsilon) + beta; gamma and beta may
- * be NULL. x and y may be the same buffer. */
+/* x is (rows, channels). y = gamma * (x - mean) / sqrt(variance + epsilon) + beta; gamma and beta
+ * may be NULL. x and y may be the same buffer. */
 CN_API void cn_batch_norm_f32(int64_t rows, int64_t channels, const float *x, const float *mean,
                               const float *variance, const float *gamma, const float *beta,
                               float epsilon, float *y, cn_pool *pool);
 /* Mean and population variance of every channel. */
 CN_API void cn_batch_moments_f32(int64_t rows, int64_t channels, const float *x, float *mean,
                                  float *variance, cn_pool *pool);
-/* Gradients when mean and variance are the batch's own. dx, dgamma, dbeta may each be NULL; gamma may
- * be NULL. Allocates 2 * channels doubles. */
+/* Gradients when mean and variance are the batch's own. dx, dgamma, dbeta may each be NULL; gamma
+ * may be NULL. Allocates 2 * channels doubles. */
 CN_API cn_status cn_batch_norm_gradient_f32(int64_t rows, int64_t channels, const float *x,
                                             const float *mean, const float *variance,
                                             const float *gamma, float epsilon, const float *dy,

@@ -1,6 +1,7 @@
-/* Keras' files, for the readers' own use. A file is read in three steps: its configuration becomes JSON
- * (keras_json.c), the JSON layers and a model (keras_layer.c, keras_config.c), and the arrays beside
- * it their weights (keras_weights.c). What only old versions of Keras wrote is in keras1.c. */
+/* Keras' files, for the readers' own use. A file is read in three steps: its configuration becomes
+ * JSON (keras_json.c), the JSON layers and a model (keras_layer.c, keras_config.c), and the arrays
+ * beside it their weights (keras_weights.c). What only old versions of Keras wrote is in keras1.c.
+ */
 #ifndef CORNU_SRC_KERAS_H
 #define CORNU_SRC_KERAS_H
 
@@ -23,16 +24,16 @@ typedef struct cn__keras {
 
 /* ---- JSON (keras_json.c) ---- */
 
-/* Parses JSON whose nesting and whose size in memory are bounded. NULL if it is broken. To be released
- * with json_decref. */
+/* Parses JSON whose nesting and whose size in memory are bounded. NULL if it is broken. To be
+ * released with json_decref. */
 json_t *cn__json_parse(const char *text, size_t size);
 /* A member of an object, NULL if there is none; the same for texts. */
 json_t *cn__json_get(const json_t *object, const char *key);
 const char *cn__json_text(const json_t *object, const char *key);
 /* "a list", "the text "same"": what a value is, for messages. */
 const char *cn__json_kind(const json_t *value);
-/* The expression ("L2(l2=0.01)") of a text, a number or an object with class_name and config; `*text`
- * is NULL for null. */
+/* The expression ("L2(l2=0.01)") of a text, a number or an object with class_name and config;
+ * `*text` is NULL for null. */
 cn_status cn__json_expression(cn__arena *arena, const json_t *value, const char **text);
 
 /* ---- layers (keras_layer.c) ---- */
@@ -42,9 +43,9 @@ cn_layer *cn__keras_layer(const cn__keras *k, const char *class_name, const char
                           const json_t *config);
 /* An InputLayer with a shape such as [null, 32, 32, 3]. */
 cn_layer *cn__keras_input(const char *name, const json_t *batch_shape, const json_t *dtype);
-/* Whether the module is that of Keras 3's operations, such as Multiply between a tensor and a number;
- * the layer that does the same. `constant` is the number, `constant_first` tells where it stood, NaN
- * if there is none; `rank` is that of the first tensor. */
+/* Whether the module is that of Keras 3's operations, such as Multiply between a tensor and a
+ * number; the layer that does the same. `constant` is the number, `constant_first` tells where it
+ * stood, NaN if there is none; `rank` is that of the first tensor. */
 bool cn__keras_is_operation(const json_t *entry);
 cn_layer *cn__keras_operation(const char *class_name, const char *name, const json_t *config,
                               int tensors, double constant, bool constant_first, int rank);
@@ -60,13 +61,14 @@ cn_model *cn__keras_model(cn__keras *k, const json_t *json);
  * file says or NULL; `names_end_in_0` tells whether its weights' names end in ":0". */
 void cn__keras_identify(cn__keras *k, const char *keras_version, const char *backend,
                         bool has_weights, bool names_end_in_0, json_t *json);
-/* The class name that Keras 3 has for `class_name`; `config` tells Merge's mode. NULL with a message
- * if there is none. */
+/* The class name that Keras 3 has for `class_name`; `config` tells Merge's mode. NULL with a
+ * message if there is none. */
 const char *cn__keras_class(const cn__keras *k, const char *class_name, const json_t *config);
-/* A configuration in Keras 3's words; to be released with json_decref. `class_name` is the new one. */
+/* A configuration in Keras 3's words; to be released with json_decref. `class_name` is the new one.
+ */
 json_t *cn__keras_translate(const cn__keras *k, const char *class_name, const json_t *config);
-/* The index that this version gives to the first call of a nested model. */
-int cn__keras_first_node(const cn__keras *k, bool refers_to_0);
+/* The number that this version gives to the first call of a nested model. */
+int cn__keras_first_node(const cn__keras *k);
 
 /* ---- kernels (keras_kernel.c) ---- */
 
@@ -74,8 +76,8 @@ int cn__keras_first_node(const cn__keras *k, bool refers_to_0);
 cn_status cn__keras_check_weight(const cn__keras *k, const cn_layer *layer, int index,
                                  const cn_shape *shape);
 /* Sets the weight from the array's elements. */
-cn_status cn__keras_set_weight(const cn__keras *k, cn_layer *layer, int index, const cn_shape *shape,
-                               const float *values);
+cn_status cn__keras_set_weight(const cn__keras *k, cn_layer *layer, int index,
+                               const cn_shape *shape, const float *values);
 
 /* ---- HDF5 (keras_h5.c) ---- */
 
@@ -91,7 +93,8 @@ cn_status cn__h5_open_image(void *bytes, size_t size, cn__h5 *h5);
 void cn__h5_close(cn__h5 *h5);
 bool cn__h5_has(const cn__h5 *h5, const char *object);
 bool cn__h5_has_attribute(const cn__h5 *h5, const char *object, const char *name);
-/* An attribute's texts, put together from the parts NAME0, NAME1, ... if there is none of that name. */
+/* An attribute's texts, put together from the parts NAME0, NAME1, ... if there is none of that
+ * name. */
 cn_status cn__h5_texts(const cn__h5 *h5, cn__arena *arena, const char *object, const char *name,
                        const char *const **texts, int *count);
 /* An attribute that is one text; NULL if it is not there. */

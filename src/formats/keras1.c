@@ -1,6 +1,6 @@
-/* What Keras 1 and 2 wrote otherwise than Keras 3 does: names of classes and options, axes of kernels.
- * Sources: keras/legacy/interfaces.py and keras/engine/saving.py of Keras 2.2.4, keras/layers of 1.2.2,
- * and files that these versions wrote. */
+/* What Keras 1 and 2 wrote otherwise than Keras 3 does: names of classes and options, axes of
+ * kernels. Sources: keras/legacy/interfaces.py and keras/engine/saving.py of Keras 2.2.4,
+ * keras/layers of 1.2.2, and files that these versions wrote. */
 #include "formats/keras.h"
 
 #include <string.h>
@@ -63,9 +63,9 @@ void cn__keras_identify(cn__keras *k, const char *keras_version, const char *bac
     }
 }
 
-int cn__keras_first_node(const cn__keras *k, bool refers_to_0)
+int cn__keras_first_node(const cn__keras *k)
 {
-    return k->version < 3 && !refers_to_0 ? 1 : 0;
+    return k->version < 3 ? 1 : 0;
 }
 
 /* ---- classes ---- */
@@ -83,8 +83,8 @@ static const renaming classes[] = {
 };
 
 static const renaming merges[] = {
-    {"sum", "Add"},        {"mul", "Multiply"},       {"ave", "Average"}, {"max", "Maximum"},
-    {"min", "Minimum"},    {"concat", "Concatenate"}, {"dot", "Dot"},     {"cos", "Dot"},
+    {"sum", "Add"},     {"mul", "Multiply"},       {"ave", "Average"}, {"max", "Maximum"},
+    {"min", "Minimum"}, {"concat", "Concatenate"}, {"dot", "Dot"},     {"cos", "Dot"},
 };
 
 static const char *merge_class(const json_t *config)
@@ -92,10 +92,13 @@ static const char *merge_class(const json_t *config)
     const char *mode = cn__json_text(config, "mode");
     const char *type = mode == NULL ? NULL : rename_text(merges, CN__COUNT(merges), mode);
     if (type == NULL || type == mode || cn__json_get(config, "layers") != NULL)
-        return cn__fail_null(CN_ERROR_UNSUPPORTED,
-                             "its mode is %s; merging tensors with sum, mul, ave, max, min, concat, dot "
-                             "and cos can be read",
-                             mode == NULL ? "missing" : type == mode ? mode : "applied to layers");
+        return cn__fail_null(
+            CN_ERROR_UNSUPPORTED,
+            "its mode is %s; merging tensors with sum, mul, ave, max, min, concat, dot "
+            "and cos can be read",
+            mode == NULL   ? "missing"
+            : type == mode ? mode
+                           : "applied to layers");
     return type;
 }
 
@@ -134,10 +137,23 @@ static const renaming options[] = {
 
 /* What Keras 1 wrote beside the options above: of no use, or handled on their own. */
 static const char *const dropped[] = {
-    "nb_row",      "nb_col",           "kernel_dim1",      "kernel_dim2", "kernel_dim3",
-    "input_dtype", "input_dim",        "input_length",     "mode",        "mode_type",
-    "output_mask", "output_mask_type", "output_shape_type", "arguments",  "output_shape",
-    "dim_ordering", "init",
+    "nb_row",
+    "nb_col",
+    "kernel_dim1",
+    "kernel_dim2",
+    "kernel_dim3",
+    "input_dtype",
+    "input_dim",
+    "input_length",
+    "mode",
+    "mode_type",
+    "output_mask",
+    "output_mask_type",
+    "output_shape_type",
+    "arguments",
+    "output_shape",
+    "dim_ordering",
+    "init",
 };
 
 static bool is_dropped(const char *key)
@@ -209,8 +225,9 @@ static void set_data_format(const cn__keras *k, const char *class_name, json_t *
                             const json_t *old)
 {
     const cn__layer_type *type = cn__layer_type_find(class_name);
-    if (type == NULL || cn__option_find(type, "data_format") == NULL ||
-        strcmp(class_name, "Flatten") == 0) /* a plain reshape, in Keras 1 */
+    /* 1-D data had its channels last always, and Flatten was a plain reshape. */
+    if (type == NULL || cn__option_find(type, "data_format") == NULL || type->rank == 1 ||
+        strcmp(class_name, "Flatten") == 0)
         return;
     const char *ordering = cn__json_text(old, "dim_ordering");
     bool first = k->data_format == CN_CHANNELS_FIRST;
@@ -230,10 +247,11 @@ static cn_status set_output_size(json_t *config, const json_t *old)
     if (shape == NULL || json_is_null(shape))
         return CN_OK;
     if (rank < 4)
-        return cn__fail(CN_ERROR_FORMAT,
-                        "output_shape is %s of %zu, but should be a list of the batch, the channels and "
-                        "the spatial extents",
-                        cn__json_kind(shape), rank);
+        return cn__fail(
+            CN_ERROR_FORMAT,
+            "output_shape is %s of %zu, but should be a list of the batch, the channels and "
+            "the spatial extents",
+            cn__json_kind(shape), rank);
     json_t *size = json_array();
     bool known = true;
     for (size_t i = 0; i < rank - 2; i++) {
@@ -270,14 +288,13 @@ static void set_padding(json_t *config)
         return;
     json_t *zero = json_integer(0);
     for (size_t i = 0; i < 4; i++) {
-        numbers[i] = json_is_object(padding) ? cn__json_get(padding, keys[i])
-                                             : json_array_get(padding, i);
+        numbers[i] =
+            json_is_object(padding) ? cn__json_get(padding, keys[i]) : json_array_get(padding, i);
         if (numbers[i] == NULL)
             numbers[i] = zero;
     }
-    (void)json_object_set_new(config, "padding",
-                              json_pack("[[OO][OO]]", numbers[0], numbers[1], numbers[2],
-                                        numbers[3]));
+    (void)json_object_set_new(
+        config, "padding", json_pack("[[OO][OO]]", numbers[0], numbers[1], numbers[2], numbers[3]));
     json_decref(zero);
 }
 

@@ -43,8 +43,9 @@ json_t *cn__json_parse(const char *text, size_t size)
     json_error_t error;
     json_t *json = json_loadb(text, size, 0, &error);
     if (json == NULL)
-        return cn__fail_null(CN_ERROR_FORMAT, "the configuration is no JSON: line %d, column %d: %s",
-                             error.line, error.column, error.text);
+        return cn__fail_null(CN_ERROR_FORMAT,
+                             "the configuration is no JSON: line %d, column %d: %s", error.line,
+                             error.column, error.text);
     return json;
 }
 
@@ -61,8 +62,8 @@ const char *cn__json_text(const json_t *object, const char *key)
 const char *cn__json_kind(const json_t *value)
 {
     static const char *const kinds[] = {
-        [JSON_OBJECT] = "an object", [JSON_ARRAY] = "a list",    [JSON_STRING] = "a text",
-        [JSON_INTEGER] = "a number", [JSON_REAL] = "a number",   [JSON_TRUE] = "true",
+        [JSON_OBJECT] = "an object", [JSON_ARRAY] = "a list",  [JSON_STRING] = "a text",
+        [JSON_INTEGER] = "a number", [JSON_REAL] = "a number", [JSON_TRUE] = "true",
         [JSON_FALSE] = "false",      [JSON_NULL] = "null",
     };
     return value == NULL ? "missing" : kinds[json_typeof(value)];
@@ -117,7 +118,8 @@ static cn_status object_text(cn__arena *arena, const char *name, json_t *config,
         const char *one = value_text(arena, value);
         if (one == NULL)
             return cn__fail_within("%s: %s", name, key);
-        arguments = cn__arena_printf(arena, "%s%s%s=%s", arguments, *arguments ? ", " : "", key, one);
+        arguments =
+            cn__arena_printf(arena, "%s%s%s=%s", arguments, *arguments ? ", " : "", key, one);
         if (arguments == NULL)
             return cn_error_status();
     }
@@ -140,9 +142,10 @@ cn_status cn__json_expression(cn__arena *arena, const json_t *value, const char 
     if (name != NULL && json_is_string(config))
         return cn__json_expression(arena, config, text);
     if (name == NULL || (config != NULL && !json_is_object(config)))
-        return cn__fail(CN_ERROR_FORMAT,
-                        "it is %s, but should be a text, null, or an object with class_name and config",
-                        cn__json_kind(value));
+        return cn__fail(
+            CN_ERROR_FORMAT,
+            "it is %s, but should be a text, null, or an object with class_name and config",
+            cn__json_kind(value));
     name = cn__arena_strdup(arena, name);
     return name == NULL ? cn_error_status() : object_text(arena, name, config, text);
 }

@@ -1,20 +1,18 @@
 /* The axes of kernels in files.
  *
  *   Keras 3, and Keras 2 on TensorFlow   as Cornu's
- *   Keras 2 on Theano                    as Cornu's, but flipped along every spatial axis; the kernels
- *                                        of depthwise convolutions are not
- *   Keras 1, channels last               convolution (rows, columns, in, out), transposed convolution
- *                                        the same, hence out before in
- *   Keras 1, channels first              (out, in, rows, columns) for both
- *   Keras 1, 1-D                         (length, 1, in, out), at first (out, in, length, 1)
- * and Keras 1 on Theano flips, too. */
+ *   Keras 2 on Theano                    as Cornu's, but flipped along every spatial axis; the
+ * kernels of depthwise convolutions are not Keras 1, channels last               convolution (rows,
+ * columns, in, out), transposed convolution the same, hence out before in Keras 1, channels first
+ * (out, in, rows, columns) for both Keras 1, 1-D                         (length, 1, in, out), at
+ * first (out, in, length, 1) and Keras 1 on Theano flips, too. */
 #include "formats/keras.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* How an array becomes a weight: axis i of the weight is the array's axis order[i]; the first `flipped`
- * axes are reversed. Axes of the array that are not in the order have extent 1. */
+/* How an array becomes a weight: axis i of the weight is the array's axis order[i]; the first
+ * `flipped` axes are reversed. Axes of the array that are not in the order have extent 1. */
 typedef struct kernel_axes {
     int rank;
     int order[CN_MAX_RANK];
@@ -56,7 +54,7 @@ static void order_of_1d(const cn_layer *layer, const cn_shape *shape, kernel_axe
 }
 
 static kernel_axes weight_axes(const cn__keras *k, const cn_layer *layer, int index,
-                                  const cn_shape *shape)
+                               const cn_shape *shape)
 {
     kernel_axes axes = {.rank = shape->rank};
     for (int i = 0; i < shape->rank; i++)
@@ -138,8 +136,8 @@ cn_status cn__keras_check_weight(const cn__keras *k, const cn_layer *layer, int 
     return fail_shape(layer, index, wanted, shape, &turned);
 }
 
-cn_status cn__keras_set_weight(const cn__keras *k, cn_layer *layer, int index, const cn_shape *shape,
-                               const float *values)
+cn_status cn__keras_set_weight(const cn__keras *k, cn_layer *layer, int index,
+                               const cn_shape *shape, const float *values)
 {
     CN__TRY(cn__keras_check_weight(k, layer, index, shape));
     cn__variable *variable = layer->weights[index].variable;

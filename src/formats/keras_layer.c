@@ -46,7 +46,7 @@ static const struct {
     {"keepdims", NULL_OR_FALSE},
     {"groups", NULL_OR_1},
     {"seed", ANY},
-    {"data_format", ANY}, /* of 1-D layers, which have no other */
+    {"data_format", ANY},        /* of 1-D layers, which have no other */
     {"kernel_initializer", ANY}, /* of depthwise layers, whose own names are others */
     {"kernel_regularizer", NULL_OR_FALSE},
     {"kernel_constraint", NULL_OR_FALSE},
@@ -222,10 +222,10 @@ static cn_status set_axes(const target *t, const json_t *value)
 static cn_status set_option(const target *t, const json_t *value)
 {
     static cn_status (*const setters[])(const target *, const json_t *) = {
-        [CN__INT] = set_scalar,   [CN__FLOAT] = set_scalar, [CN__BOOL] = set_bool,
-        [CN__FLAG] = set_bool,    [CN__TEXT] = set_text,    [CN__OBJECT] = set_object,
-        [CN__ENUM] = set_enum,    [CN__DIMS] = set_dims,    [CN__PAIRS] = set_pairs,
-        [CN__SHAPE] = set_shape,  [CN__AXES] = set_axes,
+        [CN__INT] = set_scalar,  [CN__FLOAT] = set_scalar, [CN__BOOL] = set_bool,
+        [CN__FLAG] = set_bool,   [CN__TEXT] = set_text,    [CN__OBJECT] = set_object,
+        [CN__ENUM] = set_enum,   [CN__DIMS] = set_dims,    [CN__PAIRS] = set_pairs,
+        [CN__SHAPE] = set_shape, [CN__AXES] = set_axes,
     };
     return json_is_null(value) ? CN_OK : setters[t->option->kind](t, value);
 }
@@ -300,8 +300,8 @@ cn_layer *cn__keras_layer(const cn__keras *k, const char *class_name, const char
                              "those it has",
                              name, class_name);
     if (!json_is_object(config))
-        return cn__fail_null(CN_ERROR_FORMAT, "layer %s (%s): its config is %s, not an object", name,
-                             class_name, cn__json_kind(config));
+        return cn__fail_null(CN_ERROR_FORMAT, "layer %s (%s): its config is %s, not an object",
+                             name, class_name, cn__json_kind(config));
     json_t *translated = cn__keras_translate(k, type->name, config);
     if (translated == NULL)
         return cn__fail_within("layer %s (%s)", name, class_name), NULL;
@@ -324,7 +324,8 @@ static cn_status input_dtype(const json_t *dtype, cn_dtype *type)
         *type = CN_INT32;
         return CN_OK;
     }
-    return cn__fail(CN_ERROR_UNSUPPORTED, "its dtype is %s; float and int inputs can be read", text);
+    return cn__fail(CN_ERROR_UNSUPPORTED, "its dtype is %s; float and int inputs can be read",
+                    text);
 }
 
 static cn_status input_options(const json_t *batch_shape, const json_t *dtype, cn_input_layer *o)
@@ -338,8 +339,8 @@ static cn_status input_options(const json_t *batch_shape, const json_t *dtype, c
         const json_t *item = json_array_get(batch_shape, i);
         if (!json_is_null(item) && (!json_is_integer(item) || json_integer_value(item) < 1))
             return cn__fail(CN_ERROR_FORMAT,
-                            "extent %zu of its shape is %s, but should be a number from 1, or null", i,
-                            json_is_integer(item) ? "below 1" : cn__json_kind(item));
+                            "extent %zu of its shape is %s, but should be a number from 1, or null",
+                            i, json_is_integer(item) ? "below 1" : cn__json_kind(item));
         int64_t extent = json_is_null(item) ? -1 : json_integer_value(item);
         if (i > 0)
             o->shape[i - 1] = extent;

@@ -13,9 +13,9 @@ static cn_status fail_open(int code)
 {
     zip_error_t error;
     zip_error_init_with_code(&error, code);
-    cn_status status = cn__fail(zip_error_system_type(&error) == ZIP_ET_SYS ? CN_ERROR_IO
-                                                                            : CN_ERROR_FORMAT,
-                                "cannot be opened as .keras (zip): %s", zip_error_strerror(&error));
+    cn_status status =
+        cn__fail(zip_error_system_type(&error) == ZIP_ET_SYS ? CN_ERROR_IO : CN_ERROR_FORMAT,
+                 "cannot be opened as .keras (zip): %s", zip_error_strerror(&error));
     zip_error_fini(&error);
     return status;
 }
@@ -29,11 +29,11 @@ static cn_status check_member(const char *name, const zip_stat_t *info, size_t l
         return cn__fail(CN_ERROR_UNSUPPORTED,
                         "%s: compressed with method %d; stored and deflated members can be read",
                         name, (int)info->comp_method);
-    if (info->size > limit || (info->size > ALWAYS_READ &&
-                               info->size / MOST_INFLATION > info->comp_size))
+    if (info->size > limit ||
+        (info->size > ALWAYS_READ && info->size / MOST_INFLATION > info->comp_size))
         return cn__fail(CN_ERROR_FORMAT,
-                        "%s: %llu bytes, of which the file holds %llu: more than can be meant", name,
-                        (unsigned long long)info->size, (unsigned long long)info->comp_size);
+                        "%s: %llu bytes, of which the file holds %llu: more than can be meant",
+                        name, (unsigned long long)info->size, (unsigned long long)info->comp_size);
     return CN_OK;
 }
 
@@ -94,9 +94,10 @@ cn_status cn__keras_unzip(const char *path, char **config, size_t *config_size, 
         status = read_member(zip, "model.weights.h5", SIZE_MAX / 2, weights, weights_size);
     zip_discard(zip);
     if (status == CN_OK && (text == NULL || *weights == NULL))
-        status = cn__fail(CN_ERROR_FORMAT,
-                          "the zip file has no %s; a .keras file has config.json and model.weights.h5",
-                          text == NULL ? "config.json" : "model.weights.h5");
+        status =
+            cn__fail(CN_ERROR_FORMAT,
+                     "the zip file has no %s; a .keras file has config.json and model.weights.h5",
+                     text == NULL ? "config.json" : "model.weights.h5");
     if (status != CN_OK) {
         cn__free(text);
         cn__free(*weights);

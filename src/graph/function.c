@@ -10,7 +10,7 @@ enum { most_idle = 8 };
 struct cn_function {
     cn_graph *graph;
     cn_tensor_list inputs, outputs;
-    cn_tensor **tensors; /* the memory of both lists */
+    cn_tensor **tensors;  /* the memory of both lists */
     pthread_mutex_t lock; /* over `idle` */
     int idle_count;
     cn__program *idle[most_idle]; /* the last used last */
@@ -34,8 +34,7 @@ cn_function *cn_function_new(cn_tensor_list inputs, cn_tensor_list outputs)
     if (check_lists(inputs, outputs) != CN_OK)
         return NULL;
     cn_function *function = cn__calloc(1, sizeof *function);
-    cn_tensor **tensors =
-        cn__calloc((size_t)(inputs.count + outputs.count), sizeof(cn_tensor *));
+    cn_tensor **tensors = cn__calloc((size_t)(inputs.count + outputs.count), sizeof(cn_tensor *));
     if (function == NULL || tensors == NULL) {
         cn__free(function);
         cn__free(tensors);

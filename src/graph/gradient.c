@@ -1,5 +1,5 @@
-/* Reverse differentiation of a graph: every node between the outputs and what they are differentiated
- * by adds the nodes of its gradient, from the last to the first. */
+/* Reverse differentiation of a graph: every node between the outputs and what they are
+ * differentiated by adds the nodes of its gradient, from the last to the first. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,9 +8,9 @@
 #include "graph/order.h"
 
 typedef struct work {
-    cn__order order;    /* nodes that the outputs depend on, first to last */
-    cn__map depends;    /* nodes and tensors that depend on what is differentiated by */
-    cn__map gradients;  /* tensor -> its gradient so far */
+    cn__order order;   /* nodes that the outputs depend on, first to last */
+    cn__map depends;   /* nodes and tensors that depend on what is differentiated by */
+    cn__map gradients; /* tensor -> its gradient so far */
 } work;
 
 static cn_status add_gradient(work *w, cn_tensor *tensor, cn_tensor *gradient)
@@ -67,8 +67,7 @@ static cn_status backward_node(work *w, const cn__node *node, cn_gradient_rule r
     if (!reached || cn__map_get(&w->depends, node) == NULL)
         return CN_OK;
     if (node->op->gradient == NULL)
-        return cn__fail(CN_ERROR_UNSUPPORTED, "gradient: %s is not differentiable",
-                        node->op->name);
+        return cn__fail(CN_ERROR_UNSUPPORTED, "gradient: %s is not differentiable", node->op->name);
     if (dy[0] == NULL)
         return CN_OK; /* only a side output, such as the switches, was used */
     CN__TRY(node->op->gradient(node, dy, rule, dx));
@@ -97,9 +96,8 @@ static cn_status differentiate(work *w, cn_tensor_list outputs, cn_tensor_list s
     return CN_OK;
 }
 
-cn_status cn_gradients(cn_tensor_list outputs, cn_tensor_list seeds,
-                       cn_tensor_list with_respect_to, cn_gradient_rule rule,
-                       cn_tensor **gradients)
+cn_status cn_gradients(cn_tensor_list outputs, cn_tensor_list seeds, cn_tensor_list with_respect_to,
+                       cn_gradient_rule rule, cn_tensor **gradients)
 {
     for (int i = 0; i < outputs.count; i++)
         if (outputs.items[i] == NULL)

@@ -11,8 +11,8 @@ typedef struct adopted {
     void (*release)(void *object);
 } adopted;
 
-/* A graph lies in its own arena. After a join the graph that gave its memory away only points to the
- * other one, whose arena it now lies in. */
+/* A graph lies in its own arena. After a join the graph that gave its memory away only points to
+ * the other one, whose arena it now lies in. */
 struct cn_graph {
     cn_graph *joined;
     cn__arena *arena;
@@ -203,7 +203,8 @@ bool cn__tensor_is_input(const cn_tensor *tensor)
 
 /* ---- nodes ---- */
 
-static cn__node *allocate_node(cn_graph *graph, const cn__op *op, const void *attributes, int inputs)
+static cn__node *allocate_node(cn_graph *graph, const cn__op *op, const void *attributes,
+                               int inputs)
 {
     cn__arena *arena = graph->arena;
     cn__node *node = cn__arena_alloc(arena, sizeof *node);

@@ -31,8 +31,8 @@ struct cn_tensor {
     void *origin; /* what floor 4 knows of it: the call of the layer that made it */
 };
 
-/* One operation on tensors. Nodes are numbered in the order of making, so that every node's number is
- * higher than those of its inputs. */
+/* One operation on tensors. Nodes are numbered in the order of making, so that every node's number
+ * is higher than those of its inputs. */
 struct cn__node {
     const cn__op *op;
     uint64_t number;
@@ -63,8 +63,8 @@ struct cn__op {
     const char *name;
     size_t attribute_bytes;
     int outputs;
-    /* Infers the outputs' shapes (and types, float32 unless set) from the inputs'; extents may be -1.
-     * The messages name the operation. */
+    /* Infers the outputs' shapes (and types, float32 unless set) from the inputs'; extents may be
+     * -1. The messages name the operation. */
     cn_status (*shape)(const void *attributes, int inputs, cn_tensor *const *in, cn_tensor **out);
     /* Builds the inputs' gradients (NULL: none) from the outputs' (NULL where none came). NULL: not
      * differentiable. */
@@ -81,8 +81,9 @@ struct cn__op {
     bool has_state;      /* gives other values on every run: never merged or shared */
 };
 
-/* A node with its output tensors in the graph of its inputs (which are joined). Copies `attributes`.
- * Returns the node's first output; NULL if an input is NULL or the shapes do not fit. */
+/* A node with its output tensors in the graph of its inputs (which are joined). Copies
+ * `attributes`. Returns the node's first output; NULL if an input is NULL or the shapes do not fit.
+ */
 cn_tensor *cn__node_new(const cn__op *op, const void *attributes, int inputs, cn_tensor *const *in);
 /* The same for a node without inputs. */
 cn_tensor *cn__leaf_new(cn_graph *graph, const cn__op *op, const void *attributes);

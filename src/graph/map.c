@@ -1,6 +1,7 @@
 #include "graph/map.h"
 
-/* The entry of `key`, or the free one where it belongs. The capacity is a power of two, never full. */
+/* The entry of `key`, or the free one where it belongs. The capacity is a power of two, never full.
+ */
 static struct cn__map_entry *find(const cn__map *map, const void *key)
 {
     uint64_t hash = (uint64_t)(uintptr_t)key * UINT64_C(0x9E3779B97F4A7C15);

@@ -9,7 +9,7 @@ typedef struct cn__map {
     struct cn__map_entry {
         const void *key;
         void *value;
-    } *entries;
+    } * entries;
     size_t capacity, count;
 } cn__map;
 

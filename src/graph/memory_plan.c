@@ -1,4 +1,5 @@
-/* The memory plan: the largest pieces first, each at the lowest place that is free while it lives. */
+/* The memory plan: the largest pieces first, each at the lowest place that is free while it lives.
+ */
 #include <stdlib.h>
 
 #include "graph/program.h"
@@ -16,8 +17,8 @@ static bool meet(const cn__lifetime *a, const cn__lifetime *b)
     return a->first <= b->last && b->first <= a->last;
 }
 
-/* The lowest offset at which `piece` does not overlap a placed piece that lives at the same time: each
- * conflict moves it up, until there is none. */
+/* The lowest offset at which `piece` does not overlap a placed piece that lives at the same time:
+ * each conflict moves it up, until there is none. */
 static void place(cn__lifetime *piece, cn__lifetime *const *placed, size_t count)
 {
     piece->offset = 0;

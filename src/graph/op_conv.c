@@ -14,7 +14,8 @@ const char *cn__conv_name(bool transposed, int rank)
     return rank >= 1 && rank <= 3 ? names[transposed][rank - 1] : "conv";
 }
 
-/* What an unknown extent counts as while shapes are inferred: anything large enough for any kernel. */
+/* What an unknown extent counts as while shapes are inferred: anything large enough for any kernel.
+ */
 enum { unknown_extent = 1 << 24 };
 
 static int64_t known(int64_t extent)
@@ -74,10 +75,9 @@ static cn_status check_ranks(const cn_conv_options *options, const cn_shape *x,
         return cn__fail(CN_ERROR_ARGUMENT, "conv: rank must be 1, 2 or 3, not %d", options->rank);
     const char *name = cn__conv_name(options->transposed, options->rank);
     if (x->rank != options->rank + 2)
-        return cn__fail(CN_ERROR_SHAPE,
-                        "%s: the input must have %d axes (batch, %d spatial, channels), not %s",
-                        name, options->rank + 2, options->rank,
-                        cn_shape_text(x, text, sizeof text));
+        return cn__fail(
+            CN_ERROR_SHAPE, "%s: the input must have %d axes (batch, %d spatial, channels), not %s",
+            name, options->rank + 2, options->rank, cn_shape_text(x, text, sizeof text));
     if (kernel->rank != options->rank + 2)
         return cn__fail(CN_ERROR_SHAPE, "%s: the kernel must have the axes %s, not %s", name,
                         kernel_axes(options->transposed, options->rank),
@@ -146,8 +146,7 @@ static cn_tensor *input_gradient(const void *attributes, cn_tensor *dy, cn_tenso
 static cn_tensor *kernel_gradient(const void *attributes, cn_tensor *x, cn_tensor *dy,
                                   cn_tensor *like)
 {
-    return cn__node_new(&cn__conv_kernel_gradient_op, attributes, 3,
-                        (cn_tensor *[]){x, dy, like});
+    return cn__node_new(&cn__conv_kernel_gradient_op, attributes, 3, (cn_tensor *[]){x, dy, like});
 }
 
 static cn_status built(cn_tensor *const *tensors, int count)
@@ -247,10 +246,9 @@ static cn_status kernel_gradient_prepare(cn__step *step)
     const cn__conv_attributes *a = step->node->attributes;
     cn_conv conv;
     CN__TRY(conv_of(&a->options, &step->node->in[0]->shape, &step->node->in[2]->shape, &conv));
-    return prepare(step, &conv,
-                   a->options.transposed ? CN_CONV_TRANSPOSE_KERNEL_GRADIENT
-                                         : CN_CONV_KERNEL_GRADIENT,
-                   false);
+    return prepare(
+        step, &conv,
+        a->options.transposed ? CN_CONV_TRANSPOSE_KERNEL_GRADIENT : CN_CONV_KERNEL_GRADIENT, false);
 }
 
 /* A variable's kernel is packed again only after it changed. */
@@ -269,8 +267,8 @@ static void run(const cn__step *step, cn_pool *pool)
 static void run_kernel_gradient(const cn__step *step, cn_pool *pool)
 {
     conv_state *state = step->state;
-    cn_conv_plan_kernel_gradient(state->plan, step->in[0], step->in[1], step->out[0],
-                                 step->scratch, pool);
+    cn_conv_plan_kernel_gradient(state->plan, step->in[0], step->in[1], step->out[0], step->scratch,
+                                 pool);
 }
 
 const cn__op cn__conv_op = {.name = "conv",

@@ -19,8 +19,8 @@ static int64_t count_out(const cn__step *step)
 
 /* ---- one operand ---- */
 
-/* True if f' can be told from y = f(x): relu without a threshold, whose y > 0 where x > 0. Then x need
- * not be kept, and a convolution before it can apply it in the same pass. */
+/* True if f' can be told from y = f(x): relu without a threshold, whose y > 0 where x > 0. Then x
+ * need not be kept, and a convolution before it can apply it in the same pass. */
 static bool derivative_from_result(cn_function1 f)
 {
     return f.op == CN_RELU && f.p[0] == 0 && f.p[2] == 0;
@@ -167,9 +167,9 @@ static void partial_gradients(const cn__node *node, cn_tensor *dy, cn_tensor *d[
         d[1] = cn_op_binary(CN_SUBTRACT, dy, d[0]);
         break;
     case CN_POWER:
-        d[0] = times(dy, times(b, cn_op_binary(CN_POWER, a,
-                                               cn_op_unary(b, (cn_function1){CN_AFFINE,
-                                                                             {1, -1, 0}}))));
+        d[0] = times(dy,
+                     times(b, cn_op_binary(CN_POWER, a,
+                                           cn_op_unary(b, (cn_function1){CN_AFFINE, {1, -1, 0}}))));
         d[1] = times(dy, times(y, cn_op_unary(a, (cn_function1){.op = CN_LOG})));
         break;
     default: /* comparisons are flat */

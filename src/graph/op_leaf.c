@@ -3,8 +3,7 @@
 
 #include "graph/ops.h"
 
-const cn__op cn__input_op = {
-    .name = "input", .attribute_bytes = sizeof(cn__leaf), .outputs = 1};
+const cn__op cn__input_op = {.name = "input", .attribute_bytes = sizeof(cn__leaf), .outputs = 1};
 const cn__op cn__variable_op = {
     .name = "variable", .attribute_bytes = sizeof(cn__leaf), .outputs = 1};
 const cn__op cn__constant_op = {
@@ -57,8 +56,7 @@ cn_tensor *cn_op_constant(cn_tensor *beside, const cn_array *array)
     cn_array *copy = cn_array_copy(array);
     if (copy == NULL || cn__graph_adopt(graph, copy, release_array) != CN_OK)
         return NULL;
-    cn__leaf leaf = {
-        .shape = *cn_array_shape(copy), .dtype = cn_array_dtype(copy), .array = copy};
+    cn__leaf leaf = {.shape = *cn_array_shape(copy), .dtype = cn_array_dtype(copy), .array = copy};
     return cn__leaf_new(graph, &cn__constant_op, &leaf);
 }
 

@@ -14,8 +14,8 @@ static cn_status same_shape(const void *attributes, int inputs, cn_tensor *const
 
 /* ---- softmax ---- */
 
-static cn_status softmax_gradient(const cn__node *node, cn_tensor *const *dy,
-                                  cn_gradient_rule rule, cn_tensor **dx)
+static cn_status softmax_gradient(const cn__node *node, cn_tensor *const *dy, cn_gradient_rule rule,
+                                  cn_tensor **dx)
 {
     (void)rule;
     dx[0] = cn__node_new(&cn__softmax_gradient_op, node->attributes, 2,
@@ -62,8 +62,8 @@ cn_tensor *cn_op_softmax(cn_tensor *x, int axis, bool logarithm)
     return cn__node_new(&cn__softmax_op, &attributes, 1, &x);
 }
 
-/* ---- batch normalisation: (x, mean, variance [, gamma] [, beta]) -> y, new mean, new variance, and
- * the moments used (2, channels), which the gradient needs ---- */
+/* ---- batch normalisation: (x, mean, variance [, gamma] [, beta]) -> y, new mean, new variance,
+ * and the moments used (2, channels), which the gradient needs ---- */
 
 typedef struct attributes {
     cn_batch_norm_options options;
@@ -121,8 +121,8 @@ static void batch_norm_run(const cn__step *step, cn_pool *pool)
         memcpy(step->out[1], mean, bytes);
         memcpy(step->out[2], variance, bytes);
     }
-    cn_batch_norm_f32(rows, channels, step->in[0], mean, variance, gamma, beta,
-                      a->options.epsilon, step->out[0], pool);
+    cn_batch_norm_f32(rows, channels, step->in[0], mean, variance, gamma, beta, a->options.epsilon,
+                      step->out[0], pool);
 }
 
 /* (dy, x, moments [, gamma]) -> dx, dgamma, dbeta */
@@ -180,8 +180,8 @@ static void gradient_run(const cn__step *step, cn_pool *pool)
     /* Fixed moments: the signal is only scaled. A mean of zero, and no shift. */
     float *zeros = step->scratch;
     memset(zeros, 0, (size_t)channels * sizeof(float));
-    cn_batch_norm_f32(rows, channels, step->in[0], zeros, variance, gamma, NULL,
-                      a->options.epsilon, step->out[0], pool);
+    cn_batch_norm_f32(rows, channels, step->in[0], zeros, variance, gamma, NULL, a->options.epsilon,
+                      step->out[0], pool);
 }
 
 static cn_status gradient_prepare(cn__step *step)

@@ -3,15 +3,15 @@
 
 enum { unknown_extent = 1 << 24 };
 
-static cn_status pooling_of(const cn_pool_options *options, const cn_shape *x,
-                            cn_pooling *pooling)
+static cn_status pooling_of(const cn_pool_options *options, const cn_shape *x, cn_pooling *pooling)
 {
     int rank = options->rank;
     if (rank < 1 || rank > 3 || x->rank != rank + 2) {
         char text[128];
-        return cn__fail(CN_ERROR_SHAPE,
-                        "pooling: the input must have %d axes (batch, %d spatial, channels), not %s",
-                        rank + 2, rank, cn_shape_text(x, text, sizeof text));
+        return cn__fail(
+            CN_ERROR_SHAPE,
+            "pooling: the input must have %d axes (batch, %d spatial, channels), not %s", rank + 2,
+            rank, cn_shape_text(x, text, sizeof text));
     }
     *pooling = (cn_pooling){.rank = rank,
                             .batch = x->dim[0] < 0 ? 1 : x->dim[0],
@@ -132,8 +132,8 @@ cn_tensor *cn_op_max_unpool(cn_tensor *x, cn_tensor *switches, cn_tensor *like,
     return cn__node_new(&cn__max_unpool_op, options, 3, (cn_tensor *[]){x, switches, like});
 }
 
-static cn_status average_gradient(const cn__node *node, cn_tensor *const *dy,
-                                  cn_gradient_rule rule, cn_tensor **dx)
+static cn_status average_gradient(const cn__node *node, cn_tensor *const *dy, cn_gradient_rule rule,
+                                  cn_tensor **dx)
 {
     (void)rule;
     dx[0] = cn__node_new(&cn__average_pool_gradient_op, node->attributes, 2,
@@ -202,8 +202,8 @@ static cn_status resize_shape(const void *attributes, int inputs, cn_tensor *con
         else if (a->factor[i] < 1)
             return cn__fail(CN_ERROR_ARGUMENT, "resize: a factor must be at least 1, not %lld",
                             (long long)a->factor[i]);
-        else if (shape->dim[i + 1] >= 0 && __builtin_mul_overflow(shape->dim[i + 1], a->factor[i],
-                                                                  &shape->dim[i + 1]))
+        else if (shape->dim[i + 1] >= 0 &&
+                 __builtin_mul_overflow(shape->dim[i + 1], a->factor[i], &shape->dim[i + 1]))
             return cn__fail(CN_ERROR_SHAPE, "resize: the output is too large");
     }
     return CN_OK;

@@ -35,10 +35,10 @@ static cn_status dropout_shape(const void *attributes, int inputs, cn_tensor *co
     return CN_OK;
 }
 
-/* y = x * mask, so the signal goes back through the same mask. Outside training the gradient is only
- * right if the mask is ones: the run below writes it in both phases. */
-static cn_status dropout_gradient(const cn__node *node, cn_tensor *const *dy,
-                                  cn_gradient_rule rule, cn_tensor **dx)
+/* y = x * mask, so the signal goes back through the same mask. Outside training the gradient is
+ * only right if the mask is ones: the run below writes it in both phases. */
+static cn_status dropout_gradient(const cn__node *node, cn_tensor *const *dy, cn_gradient_rule rule,
+                                  cn_tensor **dx)
 {
     (void)rule;
     dx[0] = cn_op_binary(CN_MULTIPLY, dy[0], node->out[1]);

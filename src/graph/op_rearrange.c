@@ -65,8 +65,8 @@ static cn_status reshape_shape(const void *attributes, int inputs, cn_tensor *co
     return CN_OK;
 }
 
-static cn_status reshape_gradient(const cn__node *node, cn_tensor *const *dy,
-                                  cn_gradient_rule rule, cn_tensor **dx)
+static cn_status reshape_gradient(const cn__node *node, cn_tensor *const *dy, cn_gradient_rule rule,
+                                  cn_tensor **dx)
 {
     (void)rule;
     dx[0] = cn__op_reshape_like(dy[0], node->in[0]);
@@ -112,8 +112,7 @@ static cn_status reshape_like_shape(const void *attributes, int inputs, cn_tenso
     out[0]->shape = in[1]->shape;
     out[0]->dtype = in[0]->dtype;
     int64_t from = cn_shape_count(&in[0]->shape), to = cn_shape_count(&in[1]->shape);
-    return from < 0 || to < 0 || from == to ? CN_OK
-                                            : fail_reshape(&in[0]->shape, &in[1]->shape);
+    return from < 0 || to < 0 || from == to ? CN_OK : fail_reshape(&in[0]->shape, &in[1]->shape);
 }
 
 const cn__op cn__reshape_like_op = {.name = "reshape_like",
@@ -223,8 +222,8 @@ static cn_status pad_shape(const void *attributes, int inputs, cn_tensor *const 
                 return cn__fail(CN_ERROR_SHAPE,
                                 "cropping: nothing remains of axis %d of %s without %lld cells "
                                 "before and %lld after",
-                                i, cn_shape_text(from, text, sizeof text),
-                                -(long long)a->before[i], -(long long)a->after[i]);
+                                i, cn_shape_text(from, text, sizeof text), -(long long)a->before[i],
+                                -(long long)a->after[i]);
             }
         }
         out[0]->shape.dim[i] = extent;
@@ -249,8 +248,8 @@ static cn_status pad_gradient(const cn__node *node, cn_tensor *const *dy, cn_gra
 static void pad_run(const cn__step *step, cn_pool *pool)
 {
     const cn__pad_attributes *a = step->node->attributes;
-    cn_pad_f32(&step->node->in[0]->shape, a->before, a->after, a->value, step->in[0],
-               step->out[0], pool);
+    cn_pad_f32(&step->node->in[0]->shape, a->before, a->after, a->value, step->in[0], step->out[0],
+               pool);
 }
 
 const cn__op cn__pad_op = {.name = "pad",

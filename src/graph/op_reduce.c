@@ -23,8 +23,8 @@ static cn_status reduce_shape(const void *attributes, int inputs, cn_tensor *con
     return CN_OK;
 }
 
-/* dy with the reduced axes put back with extent 1, repeated to the shape of x. The reduction that keeps
- * its axes only lends its shape: it is never computed. */
+/* dy with the reduced axes put back with extent 1, repeated to the shape of x. The reduction that
+ * keeps its axes only lends its shape: it is never computed. */
 static cn_tensor *spread(const cn__node *node, cn_tensor *dy)
 {
     const cn__reduce_attributes *a = node->attributes;
@@ -50,8 +50,7 @@ static cn_tensor *maximum_share(const cn__node *node, cn_tensor *spread_dy)
 {
     const cn__reduce_attributes *a = node->attributes;
     cn__reduce_attributes sum = {CN_SUM, a->axes, true};
-    cn_tensor *is_maximum =
-        cn_op_binary(CN_GREATER_EQUAL, node->in[0], spread(node, node->out[0]));
+    cn_tensor *is_maximum = cn_op_binary(CN_GREATER_EQUAL, node->in[0], spread(node, node->out[0]));
     cn_tensor *count = cn__node_new(&cn__reduce_op, &sum, 1, &is_maximum);
     return cn_op_binary(CN_MULTIPLY, spread_dy, cn_op_binary(CN_DIVIDE, is_maximum, count));
 }

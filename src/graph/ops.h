@@ -1,5 +1,5 @@
-/* The operations of the graph and their attributes. Each op_*.c file defines a few of them, with the
- * public functions that make their nodes. */
+/* The operations of the graph and their attributes. Each op_*.c file defines a few of them, with
+ * the public functions that make their nodes. */
 #ifndef CORNU_SRC_GRAPH_OPS_H
 #define CORNU_SRC_GRAPH_OPS_H
 
@@ -76,7 +76,8 @@ typedef struct cn__softmax_attributes {
 } cn__softmax_attributes;
 extern const cn__op cn__softmax_op;
 extern const cn__op cn__softmax_gradient_op; /* (dy, y) */
-extern const cn__op cn__batch_norm_op; /* (x, mean, variance [, gamma] [, beta]) -> y, new moments */
+extern const cn__op
+    cn__batch_norm_op; /* (x, mean, variance [, gamma] [, beta]) -> y, new moments */
 
 /* Random (op_random.c). */
 typedef struct cn__dropout_attributes {

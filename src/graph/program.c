@@ -1,5 +1,5 @@
-/* Making and running programs: the graph is copied with full shapes and simplified, its nodes become
- * steps, and the values between them get places in one workspace. */
+/* Making and running programs: the graph is copied with full shapes and simplified, its nodes
+ * become steps, and the values between them get places in one workspace. */
 #include <string.h>
 
 #include "graph/map.h"
@@ -130,8 +130,8 @@ static cn_status copy_one(copier *c, const cn__node *node)
     return CN_OK;
 }
 
-/* The graph is copied whole even where an input lies in its middle: what only leads to that input is
- * not found by the order. */
+/* The graph is copied whole even where an input lies in its middle: what only leads to that input
+ * is not found by the order. */
 static cn_status copy_all(copier *c, const cn_shape *shapes)
 {
     CN__TRY(cn__order_find(&c->order, c->outputs, c->inputs, false));
@@ -148,12 +148,11 @@ static cn_status copy_graph(cn__program *program, cn_tensor_list inputs, cn_tens
                             const cn_shape *shapes)
 {
     copier c = {.program = program, .inputs = inputs, .outputs = outputs};
-    program->copied = cn__arena_alloc(
-        program->arena, (size_t)(inputs.count + outputs.count) * sizeof *program->copied);
-    program->shapes =
-        cn__arena_copy(program->arena, shapes, (size_t)inputs.count * sizeof *shapes);
+    program->copied = cn__arena_alloc(program->arena, (size_t)(inputs.count + outputs.count) *
+                                                          sizeof *program->copied);
+    program->shapes = cn__arena_copy(program->arena, shapes, (size_t)inputs.count * sizeof *shapes);
     cn_status status = program->copied == NULL || program->shapes == NULL ? cn_error_status()
-                                                                         : copy_all(&c, shapes);
+                                                                          : copy_all(&c, shapes);
     cn__order_free(&c.order);
     cn__map_free(&c.uses);
     cn__map_free(&c.copies);
@@ -272,8 +271,7 @@ static void reuse_inputs(cn__program *program)
         value *in = holder(program, value_of(program, node->in[0]));
         value *out = value_of(program, node->out[0]);
         if (in->place != IN_WORKSPACE || in->last != s ||
-            bytes_of(in->tensor) != bytes_of(out->tensor) ||
-            first_input_shared(program, node, in))
+            bytes_of(in->tensor) != bytes_of(out->tensor) || first_input_shared(program, node, in))
             continue;
         in->last = out->last > s ? out->last : s;
         out->same_as = (int)(in - program->values);
@@ -308,8 +306,7 @@ static cn_status place_pieces(cn__program *program, cn__lifetime *pieces)
 
 static cn_status plan_memory(cn__program *program)
 {
-    program->outputs =
-        cn__arena_alloc(program->arena, (size_t)program->output_count * sizeof(int));
+    program->outputs = cn__arena_alloc(program->arena, (size_t)program->output_count * sizeof(int));
     cn__lifetime *pieces =
         cn__calloc((size_t)(program->value_count + program->step_count) + 1, sizeof *pieces);
     if (program->outputs == NULL || pieces == NULL) {
@@ -328,8 +325,8 @@ static cn_status plan_memory(cn__program *program)
 
 /* ---- public ---- */
 
-cn__program *cn__program_new(cn_tensor_list inputs, cn_tensor_list outputs,
-                             const cn_shape *shapes, bool training)
+cn__program *cn__program_new(cn_tensor_list inputs, cn_tensor_list outputs, const cn_shape *shapes,
+                             bool training)
 {
     cn__program *program = cn__calloc(1, sizeof *program);
     if (program == NULL)

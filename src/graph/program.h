@@ -8,8 +8,8 @@
 typedef struct cn__program cn__program;
 
 /* `shapes`: the full shapes of the inputs. */
-cn__program *cn__program_new(cn_tensor_list inputs, cn_tensor_list outputs,
-                             const cn_shape *shapes, bool training);
+cn__program *cn__program_new(cn_tensor_list inputs, cn_tensor_list outputs, const cn_shape *shapes,
+                             bool training);
 void cn__program_free(cn__program *program);
 
 /* True if the program was made for these shapes and this phase. */
@@ -30,8 +30,8 @@ typedef struct cn__copying {
     const struct cn__map *uses; /* tensor of the original -> number of uses, as a pointer */
 } cn__copying;
 
-/* The copy of `node` on the copied inputs `in`: the node itself, or something equal and cheaper. Fills
- * `out`. */
+/* The copy of `node` on the copied inputs `in`: the node itself, or something equal and cheaper.
+ * Fills `out`. */
 cn_status cn__simplify(const cn__copying *copying, const cn__node *node, cn_tensor *const *in,
                        cn_tensor **out);
 
@@ -43,8 +43,8 @@ typedef struct cn__lifetime {
     int first, last;
     size_t offset; /* the answer */
 } cn__lifetime;
-/* Gives each piece an offset so that pieces alive at the same step do not overlap; returns the bytes
- * needed in all. Offsets are multiples of 64. */
+/* Gives each piece an offset so that pieces alive at the same step do not overlap; returns the
+ * bytes needed in all. Offsets are multiples of 64. */
 cn_status cn__plan_memory(cn__lifetime *pieces, size_t count, size_t *total);
 
 #endif

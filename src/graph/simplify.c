@@ -1,7 +1,7 @@
 /* Simplification, node by node, while a graph is copied into a program:
  *   - a bias added to a convolution, and a relu after it, become part of the convolution;
- *   - transpositions move behind elementwise operations and concatenations, where they meet the next
- *     layer's and cancel: a channels-first network is transposed at its edges only;
+ *   - transpositions move behind elementwise operations and concatenations, where they meet the
+ * next layer's and cancel: a channels-first network is transposed at its edges only;
  *   - reshapes of reshapes, identities, and dropout outside training disappear.
  */
 #include <string.h>

@@ -9,9 +9,8 @@
 /* Conv2D, or Conv2DTranspose if `transposed`; false for all other layers. */
 static bool is_convolution(const cn_layer *layer, bool *transposed)
 {
-    static const char *const names[2][3] = {{"Conv1D", "Conv2D", "Conv3D"},
-                                            {"Conv1DTranspose", "Conv2DTranspose",
-                                             "Conv3DTranspose"}};
+    static const char *const names[2][3] = {
+        {"Conv1D", "Conv2D", "Conv3D"}, {"Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"}};
     for (int t = 0; t < 2; t++)
         for (int rank = 0; rank < 3; rank++)
             if (strcmp(layer->type->name, names[t][rank]) == 0) {
@@ -51,8 +50,7 @@ static bool input_size(const cn_layer *conv, const cn_tensor *x, int64_t *size)
     int rank = conv->type->rank;
     cn_data_format format = data_format(conv);
     int64_t given[3], made[3];
-    return spatial(x, rank, format, given) &&
-           spatial(cn_layer_output(conv), rank, format, made) &&
+    return spatial(x, rank, format, given) && spatial(cn_layer_output(conv), rank, format, made) &&
            memcmp(given, made, (size_t)rank * sizeof *given) == 0 &&
            spatial(cn_layer_input(conv), rank, format, size);
 }

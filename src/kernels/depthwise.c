@@ -8,8 +8,8 @@ static inline float clamp_one(float x, float low, float high)
 }
 
 /* `vectors` vectors of channels from channel c on, for `rows` pixels from pixel m on. */
-static inline __attribute__((always_inline)) void block(const cn__depthwise *d, int64_t m,
-                                                        int64_t c, const int rows, const int vectors)
+static inline __attribute__((always_inline)) void
+block(const cn__depthwise *d, int64_t m, int64_t c, const int rows, const int vectors)
 {
     cn__v acc[4][4];
     CN__UNROLL

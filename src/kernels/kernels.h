@@ -1,10 +1,10 @@
 /* Floor 1: the kernels, compiled once per instruction set, and the table that holds them.
  *
- * Every file of this folder but dispatch.c is compiled once for each instruction set in meson.build;
- * CN__K(name) gives each its own symbol, and table.c gathers them into one constant table. Kernels
- * use no libm, no allocation and no threads: they are inner loops on buffers that a floor 2 function
- * has checked and cut into tasks. Files here include nothing but this header and simd.h, and must
- * not define or use inline functions that are not static.
+ * Every file of this folder but dispatch.c is compiled once for each instruction set in
+ * meson.build; CN__K(name) gives each its own symbol, and table.c gathers them into one constant
+ * table. Kernels use no libm, no allocation and no threads: they are inner loops on buffers that a
+ * floor 2 function has checked and cut into tasks. Files here include nothing but this header and
+ * simd.h, and must not define or use inline functions that are not static.
  */
 #ifndef CORNU_SRC_KERNELS_H
 #define CORNU_SRC_KERNELS_H
@@ -49,7 +49,8 @@ typedef struct cn__depthwise {
     float low, high;
 } cn__depthwise;
 
-/* Depthwise kernel gradient: out[c] += sum over p < pixels of a[p][c] * b[p][c] for c < channels. */
+/* Depthwise kernel gradient: out[c] += sum over p < pixels of a[p][c] * b[p][c] for c < channels.
+ */
 typedef struct cn__depthwise_gradient {
     int64_t pixels, channels;
     const float *const *a; /* [pixels] */
@@ -64,14 +65,14 @@ typedef void (*cn__unary_kernel)(const float *x, float *y, int64_t count, const 
 typedef void (*cn__unary_gradient_kernel)(const float *x, const float *dy, float *dx, int64_t count,
                                           const float *p);
 /* A step of 0 repeats one value, 1 walks along. */
-typedef void (*cn__binary_kernel)(const float *a, int a_step, const float *b, int b_step, float *out,
-                                  int64_t count);
+typedef void (*cn__binary_kernel)(const float *a, int a_step, const float *b, int b_step,
+                                  float *out, int64_t count);
 
 typedef struct cn__kernels {
     const char *name;
     int lanes; /* floats in a vector */
-    /* rows[v]: the most rows of a tile of v vectors, 0 if there is none so wide; tile[v][r]: the kernel
-     * of exactly r rows. The same for the outer product. */
+    /* rows[v]: the most rows of a tile of v vectors, 0 if there is none so wide; tile[v][r]: the
+     * kernel of exactly r rows. The same for the outer product. */
     int rows[CN__MAX_VECTORS + 1];
     int outer_rows[CN__MAX_VECTORS + 1];
     const cn__tile_kernel (*tile)[CN__MAX_ROWS + 1];
@@ -82,6 +83,10 @@ typedef struct cn__kernels {
     cn__unary_kernel unary[CN_UNARY_COUNT];
     cn__unary_gradient_kernel unary_gradient[CN_UNARY_COUNT];
     cn__binary_kernel binary[CN_BINARY_COUNT];
+
+    /* Runs multiply-adds on registers at the greatest speed there is; tells how many floating point
+     * operations they were. The result means nothing. */
+    float (*peak)(int64_t rounds, double *operations);
 
     /* The sum of count values (several partial sums, the same order on every call). */
     double (*sum)(const float *x, int64_t count);

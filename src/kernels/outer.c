@@ -1,5 +1,5 @@
-/* The outer product tile of the kernel gradients: rows x vectors accumulators that stay in registers
- * while the sum runs over pixels. */
+/* The outer product tile of the kernel gradients: rows x vectors accumulators that stay in
+ * registers while the sum runs over pixels. */
 #include "kernels/simd.h"
 
 static inline __attribute__((always_inline)) void outer_store(const cn__outer *outer, float *out,

@@ -14,9 +14,10 @@
 #define CN__UNROLL _Pragma("GCC unroll 32")
 #endif
 
-/* The tiles: the most rows for 1, 2, 3 and 4 vectors. rows * vectors accumulators, `vectors` weights
- * and one broadcast value have to fit the registers, and the pointers of all rows the general ones. The
- * outer product has a single pointer: there one accumulator in memory is cheaper than fewer rows. */
+/* The tiles: the most rows for 1, 2, 3 and 4 vectors. rows * vectors accumulators, `vectors`
+ * weights and one broadcast value have to fit the registers, and the pointers of all rows the
+ * general ones. The outer product has a single pointer: there one accumulator in memory is cheaper
+ * than fewer rows. */
 #if defined(__AVX512F__)
 #define CN__LANES 16
 #define CN__TILES(X) X(1, 12) X(2, 12) X(3, 9) X(4, 6)

@@ -8,6 +8,7 @@ extern const cn__tile_kernel CN__K(tile)[CN__MAX_VECTORS + 1][CN__MAX_ROWS + 1];
 extern const cn__outer_kernel CN__K(outer)[CN__MAX_VECTORS + 1][CN__MAX_ROWS + 1];
 void CN__K(depthwise)(const cn__depthwise *);
 void CN__K(depthwise_gradient)(const cn__depthwise_gradient *);
+float CN__K(peak)(int64_t, double *);
 double CN__K(sum)(const float *, int64_t);
 float CN__K(maximum)(const float *, int64_t);
 void CN__K(add_to_doubles)(const float *, double *, int64_t);
@@ -19,7 +20,8 @@ void CN__K(add_scaled)(float, const float *, float *, int64_t);
 
 #define DECLARE_UNARY(NAME, name)                                                                  \
     void CN__K(unary_##name)(const float *, float *, int64_t, const float *);                      \
-    void CN__K(unary_gradient_##name)(const float *, const float *, float *, int64_t, const float *);
+    void CN__K(unary_gradient_##name)(const float *, const float *, float *, int64_t,              \
+                                      const float *);
 CN_UNARY_LIST(DECLARE_UNARY)
 
 #define DECLARE_BINARY(NAME, name)                                                                 \
@@ -45,6 +47,7 @@ const cn__kernels CN__K(kernels) = {
     .unary_gradient = {CN_UNARY_LIST(UNARY_GRADIENT)},
 #define BINARY(NAME, name) [CN_##NAME] = CN__K(binary_##name),
     .binary = {CN_BINARY_LIST(BINARY)},
+    .peak = CN__K(peak),
     .sum = CN__K(sum),
     .maximum = CN__K(maximum),
     .add_to_doubles = CN__K(add_to_doubles),

@@ -9,7 +9,7 @@ enum {
     /* Pointers that a task keeps on its stack. */
     most_pointers = 1024,
     /* Bytes of the packed kernel that are used together: about half of a second-level cache. */
-    panel_bytes = 256 * 1024
+    panel_bytes = 512 * 1024
 };
 
 /* ---- packing ---- */
@@ -38,9 +38,8 @@ static void pack_tap(const cn_conv_plan *plan, const cn__column_block *block, in
     bool transposed = plan->pass == CN_CONV_TRANSPOSE;
     int64_t row = transposed ? 1 : plan->conv.out_channels;
     int64_t column = transposed ? plan->conv.in_channels : 1;
-    const float *from = transposed
-                            ? tap + group * plan->depth + block->first * column
-                            : tap + group * plan->columns + block->first;
+    const float *from = transposed ? tap + group * plan->depth + block->first * column
+                                   : tap + group * plan->columns + block->first;
     for (int64_t k = 0; k < plan->depth; k++) {
         float *to = packed + k * width;
         for (int64_t n = 0; n < block->columns; n++)
@@ -55,8 +54,7 @@ static float *packed_block(const cn_conv_plan *plan, float *packed, const cn__co
                            int64_t group, const cn__column_block *block)
 {
     int64_t tap_depth = phase->taps * plan->depth;
-    return packed + phase->packed +
-           tap_depth * (group * plan->packed_columns + block->packed);
+    return packed + phase->packed + tap_depth * (group * plan->packed_columns + block->packed);
 }
 
 static void pack_task(void *context, size_t index)
@@ -110,7 +108,8 @@ typedef struct run_context {
     cn_clamp clamp;
 } run_context;
 
-/* Taps `first` to `first + taps`, input channels `channel` to `channel + depth` of a group's sum. */
+/* Taps `first` to `first + taps`, input channels `channel` to `channel + depth` of a group's sum.
+ */
 typedef struct panel {
     int64_t first, taps;
     int64_t channel, depth;

@@ -1,13 +1,13 @@
-/* The gradient of a convolution's kernel: for every tap, the outer product of what the tap reads and
- * the output's gradient, summed over the output pixels. The plan is that of the convolution; for a
- * transposed convolution the two buffers change places. */
+/* The gradient of a convolution's kernel: for every tap, the outer product of what the tap reads
+ * and the output's gradient, summed over the output pixels. The plan is that of the convolution;
+ * for a transposed convolution the two buffers change places. */
 #include <string.h>
 
 #include "ops/conv_plan.h"
 
 enum {
-    chunk = 128,      /* pixels whose pointers are gathered at a time */
-    widest = 64       /* floats of the widest tile */
+    chunk = 128, /* pixels whose pointers are gathered at a time */
+    widest = 64  /* floats of the widest tile */
 };
 
 typedef struct context {
@@ -43,9 +43,8 @@ static void gather(const context *c, int64_t tap, int64_t first, int64_t end, in
         if (z < 0 || y < 0 || x < 0)
             continue;
         found->in[found->count] = c->in + pixel.image * in_image + z + y + x + in_offset;
-        found->gradient[found->count++] = c->gradient + pixel.image * out_image +
-                                          az->out[pixel.z] + ay->out[pixel.y] + ax->out[pixel.x] +
-                                          out_offset;
+        found->gradient[found->count++] = c->gradient + pixel.image * out_image + az->out[pixel.z] +
+                                          ay->out[pixel.y] + ax->out[pixel.x] + out_offset;
     }
 }
 
@@ -96,8 +95,8 @@ static void gradient_task(void *opaque, size_t index)
     int64_t pixels = conv->batch * plan->phase[0].image_pixels;
     int64_t first = pixels * part / plan->parts, end = pixels * (part + 1) / plan->parts;
     int64_t rows = depthwise ? 1 : plan->depth;
-    float *out = c->sums + part * c->kernel_floats + tap * rows * conv->out_channels +
-                 group * plan->columns;
+    float *out =
+        c->sums + part * c->kernel_floats + tap * rows * conv->out_channels + group * plan->columns;
     int64_t columns = depthwise ? conv->out_channels : plan->columns;
     for (int64_t i = 0; i < rows; i++)
         memset(out + i * conv->out_channels, 0, (size_t)columns * sizeof(float));
@@ -168,6 +167,6 @@ cn_status cn_conv_transpose_kernel_gradient_f32(const cn_conv *conv, const float
                                                 const float *out_gradient, float *kernel_gradient,
                                                 cn_pool *pool)
 {
-    return gradient_once(conv, CN_CONV_TRANSPOSE_KERNEL_GRADIENT, in, out_gradient,
-                         kernel_gradient, pool);
+    return gradient_once(conv, CN_CONV_TRANSPOSE_KERNEL_GRADIENT, in, out_gradient, kernel_gradient,
+                         pool);
 }

@@ -1,4 +1,5 @@
-/* Planning a convolution: the tables of the three axes, the phases, the column blocks, the tasks. */
+/* Planning a convolution: the tables of the three axes, the phases, the column blocks, the tasks.
+ */
 #include <string.h>
 
 #include "ops/conv_plan.h"
@@ -6,8 +7,17 @@
 /* Least multiplications worth a task of its own: some ten microseconds of one core. */
 static const double task_multiplications = 1 << 20;
 
-/* Fewest and most output pixels of a task. Few pixels would read the packed kernel too often. */
-enum { least_pixels = 96, most_pixels = 1024 };
+enum {
+    /* Tasks that a large convolution is cut into at least, so that many threads share them evenly.
+     */
+    wanted_tasks = 64,
+    /* Fewest and most output pixels of a task. Few pixels would read the packed kernel, which may
+     * not fit the second-level cache, too often. */
+    least_pixels = 128,
+    most_pixels = 4096,
+    /* Pixels that a part of a kernel gradient's sum has at least. */
+    least_part = 1024
+};
 
 bool cn__conv_is_depthwise(const cn_conv *conv)
 {
@@ -70,8 +80,7 @@ static cn_status plan_axis_phase(cn_conv_plan *plan, int axis, int64_t first, in
     for (int64_t t = 0; t < kernel; t++)
         if (!transposed || tap_in_phase(conv, axis, first, t))
             tap[phase->taps++] = t;
-    int64_t *in =
-        cn__arena_alloc(plan->arena, (size_t)(phase->count * phase->taps) * sizeof *in);
+    int64_t *in = cn__arena_alloc(plan->arena, (size_t)(phase->count * phase->taps) * sizeof *in);
     int64_t *out = cn__arena_alloc(plan->arena, (size_t)phase->count * sizeof *out);
     if (in == NULL || out == NULL)
         return cn_error_status();
@@ -170,8 +179,10 @@ static int64_t pixels_per_task(const cn_conv_plan *plan)
                           ? plan->conv.out_channels
                           : cn__min(plan->columns, CN__MAX_VECTORS * plan->kernels->lanes);
     double each = taps * (double)plan->depth * (double)columns;
-    double wanted = task_multiplications / cn__max(1, (int64_t)each);
-    int64_t pixels = cn__max(least_pixels, cn__min(most_pixels, (int64_t)wanted));
+    double all = cn_conv_multiplications(&plan->conv, plan->pass == CN_CONV_TRANSPOSE);
+    double task =
+        all / wanted_tasks > task_multiplications ? all / wanted_tasks : task_multiplications;
+    int64_t pixels = cn__max(least_pixels, cn__min(most_pixels, (int64_t)(task / each)));
     int64_t rows = plan->kernels->rows[plan->block[0].vectors];
     return cn__ceil_div(pixels, rows) * rows;
 }
@@ -181,15 +192,14 @@ static void plan_tasks(cn_conv_plan *plan)
 {
     bool depthwise = cn__conv_is_depthwise(&plan->conv);
     int64_t groups = depthwise ? 1 : plan->conv.groups;
-    int64_t tap_floats = depthwise ? plan->conv.out_channels
-                                   : groups * plan->depth * plan->packed_columns;
+    int64_t tap_floats =
+        depthwise ? plan->conv.out_channels : groups * plan->depth * plan->packed_columns;
     plan->chunk_pixels = pixels_per_task(plan);
     for (int64_t p = 0; p < plan->phases; p++) {
         cn__conv_phase *phase = &plan->phase[p];
         phase->packed = plan->packed_floats;
         plan->packed_floats += phase->taps * tap_floats;
-        int64_t chunks =
-            cn__ceil_div(plan->conv.batch * phase->image_pixels, plan->chunk_pixels);
+        int64_t chunks = cn__ceil_div(plan->conv.batch * phase->image_pixels, plan->chunk_pixels);
         phase->first_task = plan->tasks;
         phase->tasks = chunks * groups * (depthwise ? 1 : plan->blocks);
         plan->tasks += phase->tasks;
@@ -205,7 +215,7 @@ static void plan_gradient_tasks(cn_conv_plan *plan)
     int64_t groups = cn__conv_is_depthwise(conv) ? 1 : conv->groups;
     int64_t pixels = conv->batch * plan->phase[0].image_pixels;
     int64_t wanted = cn__ceil_div(32, taps * groups);
-    plan->parts = cn__max(1, cn__min(wanted, pixels / most_pixels));
+    plan->parts = cn__max(1, cn__min(wanted, pixels / least_part));
     plan->tasks = groups * taps * plan->parts;
     if (plan->parts > 1)
         plan->scratch_floats = plan->parts * cn_conv_kernel_count(conv, false);

@@ -1,8 +1,8 @@
 /* The plan of a convolution: which input cells each output position reads, axis by axis.
  *
  * Along one axis a transposed convolution with stride s has up to s kinds of output positions
- * ("phases", position modulo s), each with its own subset of the kernel's taps; a convolution has one
- * phase with all taps. Within a phase every output position reads one input cell per tap, at an
+ * ("phases", position modulo s), each with its own subset of the kernel's taps; a convolution has
+ * one phase with all taps. Within a phase every output position reads one input cell per tap, at an
  * offset that the tables below hold, or the padding (-1). The three axes are independent, so the
  * tables grow with the extents and not with their product. */
 #ifndef CORNU_SRC_OPS_CONV_PLAN_H

@@ -1,7 +1,7 @@
-/* Gradients of every differentiable operation of the graph against central differences, along random
- * directions. The functions run in float32, so a difference quotient with step h has a rounding error
- * of about 2^-24 |f| / h and a truncation error of h^2 |f'''| / 6: with h = 4e-3 both stay below 1e-3 of
- * the sums compared here, which is the bound. */
+/* Gradients of every differentiable operation of the graph against central differences, along
+ * random directions. The functions run in float32, so a difference quotient with step h has a
+ * rounding error of about 2^-24 |f| / h and a truncation error of h^2 |f'''| / 6: with h = 4e-3
+ * both stay below 1e-3 of the sums compared here, which is the bound. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -135,15 +135,14 @@ static cn_tensor *conv2d(cn_tensor *const *in)
 
 static cn_tensor *conv2d_transpose(cn_tensor *const *in)
 {
-    return cn_op_conv(in[0], in[1],
-                      &(cn_conv_options){.transposed = true,
-                                         .rank = 2,
-                                         .stride = {2, 3},
-                                         .groups = 2,
-                                         .padding = CN_SAME});
+    return cn_op_conv(
+        in[0], in[1],
+        &(cn_conv_options){
+            .transposed = true, .rank = 2, .stride = {2, 3}, .groups = 2, .padding = CN_SAME});
 }
 
-/* The sum of squares of the kernel's gradient: its gradient runs through the gradients' gradients. */
+/* The sum of squares of the kernel's gradient: its gradient runs through the gradients' gradients.
+ */
 static cn_tensor *conv_twice(cn_tensor *const *in)
 {
     cn_tensor *gradients[2];
@@ -192,8 +191,8 @@ static cn_tensor *rearrange(cn_tensor *const *in)
 {
     cn_shape flat = cn_shape_of(2, -1);
     cn_tensor *turned = cn_op_transpose(in[0], (const int[]){0, 3, 1, 2});
-    cn_tensor *padded = cn_op_pad(turned, (const int64_t[]){0, 1, -1, 2},
-                                  (const int64_t[]){0, 0, 2, -1}, 0.5f);
+    cn_tensor *padded =
+        cn_op_pad(turned, (const int64_t[]){0, 1, -1, 2}, (const int64_t[]){0, 0, 2, -1}, 0.5f);
     return cn_op_reshape(padded, &flat);
 }
 
@@ -223,9 +222,8 @@ static cn_tensor *resize_nearest(cn_tensor *const *in)
 
 static cn_tensor *resize_bilinear(cn_tensor *const *in)
 {
-    return cn_op_resize(in[0], &(cn_resize_options){.rank = 2,
-                                                    .size = {7, 11},
-                                                    .interpolation = CN_BILINEAR});
+    return cn_op_resize(
+        in[0], &(cn_resize_options){.rank = 2, .size = {7, 11}, .interpolation = CN_BILINEAR});
 }
 
 static cn_tensor *softmax(cn_tensor *const *in)

@@ -1,10 +1,10 @@
-/* Convolution, transposed convolution and kernel gradients against the double reference, the adjoint
- * identity, the same bits for any number of threads; on random awkward shapes and every instruction
- * set the processor has.
+/* Convolution, transposed convolution and kernel gradients against the double reference, the
+ * adjoint identity, the same bits for any number of threads; on random awkward shapes and every
+ * instruction set the processor has.
  *
  * Error bound: a float sum of n products in any order differs from the exact one by at most about
- * n * 2^-24 times the sum of the products' magnitudes; in practice by its square root. The tests allow
- * 1e-6 of the magnitudes (some 16 units of 2^-24), plus the same absolutely. */
+ * n * 2^-24 times the sum of the products' magnitudes; in practice by its square root. The tests
+ * allow 1e-6 of the magnitudes (some 16 units of 2^-24), plus the same absolutely. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,7 +19,8 @@
 
 enum { configurations = 2000 };
 
-/* The extents are small, the channels awkward: around the lanes and tiles of every instruction set. */
+/* The extents are small, the channels awkward: around the lanes and tiles of every instruction set.
+ */
 static int64_t channels(int64_t groups, bool depthwise)
 {
     static const int64_t some[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 48, 65, 70};
@@ -86,9 +87,8 @@ static void check_kernel_gradient(const cn_conv *conv, bool transposed, int numb
     float *dw = test_floats(count);
     double *exact = malloc((size_t)count * sizeof *exact);
     double *magnitude = malloc((size_t)count * sizeof *magnitude);
-    assert_int_equal(transposed
-                         ? cn_conv_transpose_kernel_gradient_f32(conv, in, dy, dw, pool)
-                         : cn_conv_kernel_gradient_f32(conv, in, dy, dw, pool),
+    assert_int_equal(transposed ? cn_conv_transpose_kernel_gradient_f32(conv, in, dy, dw, pool)
+                                : cn_conv_kernel_gradient_f32(conv, in, dy, dw, pool),
                      CN_OK);
     reference_kernel_gradient(conv, transposed, in, dy, exact, magnitude);
     assert_close("kernel gradient", number, dw, exact, magnitude, count);
@@ -247,9 +247,9 @@ static void test_no_scratch(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_conv),      cmocka_unit_test(test_conv_transpose),
-        cmocka_unit_test(test_adjoint),   cmocka_unit_test(test_kernel_gradient),
-        cmocka_unit_test(test_threads),   cmocka_unit_test(test_no_scratch),
+        cmocka_unit_test(test_conv),    cmocka_unit_test(test_conv_transpose),
+        cmocka_unit_test(test_adjoint), cmocka_unit_test(test_kernel_gradient),
+        cmocka_unit_test(test_threads), cmocka_unit_test(test_no_scratch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

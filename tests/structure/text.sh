@@ -23,7 +23,8 @@ find . -type d \( -name .git -o -name 'build*' -o -path ./tests/golden -o -path 
             FILENAME ~ /\.[ch]$/ && /\t/ { wrong("a tab") }
             /[ \t\r]$/ { wrong("space at the end of the line") }
             FILENAME ~ /\.[ch]$/ && /^[ \t]*#[ \t]*if[ \t]+0/ { wrong("code switched off") }
-            /(TODO|FIXME|XXX)/ && !/(TODO|FIXME|XXX)\(#[0-9]+\)/ && FILENAME !~ /structure\// {
+            /(^|[^A-Za-z])(TODO|FIXME|XXX)([^A-Za-z]|$)/ && !/(TODO|FIXME|XXX)\(#[0-9]+\)/ &&
+                FILENAME !~ /structure\// {
                 wrong("something left to do, without the number of an issue")
             }
             END { exit bad }' "$file" || bad=1

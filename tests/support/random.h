@@ -15,7 +15,8 @@ static inline void test_seed(void)
     const char *text = getenv("CORNU_TEST_SEED");
     test_random.seed = text != NULL ? strtoull(text, NULL, 10) : 20160601;
     test_random.counter = 0;
-    printf("seed %llu (set CORNU_TEST_SEED to change it)\n", (unsigned long long)test_random.seed);
+    printf("# seed %llu (set CORNU_TEST_SEED to change it)\n",
+           (unsigned long long)test_random.seed);
 }
 
 /* A whole number from low to high, both included. */

@@ -46,9 +46,9 @@ static void visit_channels(const geometry *g, int64_t large, int64_t small, int6
     int64_t of_large = g->large_channels / g->groups, of_small = g->small_channels / g->groups;
     for (int64_t s = 0; s < g->small_channels; s++)
         for (int64_t l = 0; l < of_large; l++)
-            see(context, (tap){large * g->large_channels + s / of_small * of_large + l,
-                               small * g->small_channels + s,
-                               (t * of_large + l) * g->small_channels + s});
+            see(context,
+                (tap){large * g->large_channels + s / of_small * of_large + l,
+                      small * g->small_channels + s, (t * of_large + l) * g->small_channels + s});
 }
 
 static void visit(const geometry *g, visitor see, void *context)
@@ -63,8 +63,8 @@ static void visit(const geometry *g, visitor see, void *context)
                             for (k[2] = 0; k[2] < g->kernel[2]; k[2]++) {
                                 bool inside = true;
                                 for (int i = 0; i < 3; i++) {
-                                    l[i] = s[i] * g->stride[i] + k[i] * g->dilation[i] -
-                                           g->before[i];
+                                    l[i] =
+                                        s[i] * g->stride[i] + k[i] * g->dilation[i] - g->before[i];
                                     inside = inside && l[i] >= 0 && l[i] < g->large[i];
                                 }
                                 if (!inside)

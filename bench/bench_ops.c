@@ -1,0 +1,209 @@
+/* Times the convolutions of a table of shapes in their three passes, and prints for each: the
+ * median and best time, useful GFLOP/s, the share of the FMA peak measured in the same run, and the
+ * bytes of packed kernel and scratch.
+ *
+ *     bench_ops [SHAPES.tsv] [--rows NAME,NAME...] [--threads N] [--seconds S]
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/base.h"
+#include "cornu/ops.h"
+#include "kernels/kernels.h"
+
+typedef struct settings {
+    const char *shapes, *rows;
+    int threads;
+    double seconds; /* for each row and pass */
+    cn_pool *pool;
+    double peak; /* FLOP/s of all threads */
+} settings;
+
+typedef struct shape {
+    char name[64];
+    bool transposed;
+    cn_conv conv;
+} shape;
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- the peak ---- */
+
+static void peak_task(void *context, size_t index)
+{
+    double *operations = context;
+    volatile float sink = cn__kernels_get()->peak(2000000, &operations[index * 8]);
+    (void)sink;
+}
+
+static double measure_peak(const settings *s)
+{
+    double best = 0, *operations = calloc((size_t)s->threads * 8, sizeof *operations);
+    for (int i = 0; i < 7; i++) {
+        double start = now();
+        cn__pool_run(s->pool, peak_task, operations, (size_t)s->threads);
+        double rate = operations[0] * s->threads / (now() - start);
+        best = rate > best ? rate : best;
+    }
+    free(operations);
+    return best;
+}
+
+/* ---- a row ---- */
+
+typedef struct buffers {
+    float *in, *out, *kernel, *packed;
+    void *scratch;
+} buffers;
+
+static float *filled(int64_t count)
+{
+    float *x = cn__alloc((size_t)count * sizeof *x);
+    for (int64_t i = 0; i < count; i++)
+        x[i] = (float)(i % 97) * 0.01f - 0.5f;
+    return x;
+}
+
+static void run(const cn_conv_plan *plan, cn_conv_pass pass, const buffers *b, cn_pool *pool)
+{
+    if (pass == CN_CONV_FORWARD || pass == CN_CONV_TRANSPOSE)
+        cn_conv_plan_run(plan, b->in, b->packed, NULL, NULL, b->out, b->scratch, pool);
+    else
+        cn_conv_plan_kernel_gradient(plan, b->in, b->out, b->kernel, b->scratch, pool);
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void time_pass(const settings *s, const char *name, const char *label, const cn_conv *conv,
+                      bool transposed, cn_conv_pass pass)
+{
+    enum { most = 2000 };
+    static double times[most];
+    cn_conv_plan *plan = cn_conv_plan_new(conv, pass);
+    if (plan == NULL) {
+        printf("%-14s %-6s %s\n", name, label, cn_error_message());
+        return;
+    }
+    buffers b = {.in = filled(cn_conv_in_count(conv)),
+                 .out = filled(cn_conv_out_count(conv)),
+                 .kernel = filled(cn_conv_kernel_count(conv, transposed)),
+                 .packed = cn__alloc(cn_conv_plan_packed_bytes(plan)),
+                 .scratch = cn__alloc(cn_conv_plan_scratch_bytes(plan))};
+    cn_conv_plan_pack(plan, b.kernel, b.packed, s->pool);
+    int count = 0;
+    run(plan, pass, &b, s->pool);
+    for (double start = now(); count < most && (count < 5 || now() - start < s->seconds);) {
+        double before = now();
+        run(plan, pass, &b, s->pool);
+        times[count++] = now() - before;
+    }
+    qsort(times, (size_t)count, sizeof *times, ascending);
+    double operations = 2 * cn_conv_multiplications(conv, transposed), best = times[0];
+    printf("%-14s %-6s %10.3f %10.3f %9.1f %6.1f%% %11zu %9zu  %s\n", name, label,
+           1e3 * times[count / 2], 1e3 * best, 1e-9 * operations / best,
+           100 * operations / best / s->peak, cn_conv_plan_packed_bytes(plan),
+           cn_conv_plan_scratch_bytes(plan), cn_conv_plan_algorithm(plan));
+    fflush(stdout);
+    cn__free(b.in);
+    cn__free(b.out);
+    cn__free(b.kernel);
+    cn__free(b.packed);
+    cn__free(b.scratch);
+    cn_conv_plan_free(plan);
+}
+
+static void time_shape(const settings *s, const shape *row)
+{
+    bool t = row->transposed;
+    cn_conv adjoint = cn_conv_adjoint(&row->conv);
+    time_pass(s, row->name, "fwd", &row->conv, t, t ? CN_CONV_TRANSPOSE : CN_CONV_FORWARD);
+    time_pass(s, row->name, "bwd_d", &adjoint, !t, t ? CN_CONV_FORWARD : CN_CONV_TRANSPOSE);
+    time_pass(s, row->name, "bwd_w", &row->conv, t,
+              t ? CN_CONV_TRANSPOSE_KERNEL_GRADIENT : CN_CONV_KERNEL_GRADIENT);
+}
+
+/* ---- the table ---- */
+
+/* name op n ic h w oc kh kw sh sw padding groups */
+static bool parse_row(const char *line, shape *row)
+{
+    char op[16], padding[16];
+    long n, ic, h, w, oc, kh, kw, sh, sw, groups;
+    if (sscanf(line, "%63s %15s %ld %ld %ld %ld %ld %ld %ld %ld %ld %15s %ld", row->name, op, &n,
+               &ic, &h, &w, &oc, &kh, &kw, &sh, &sw, padding, &groups) != 13)
+        return false;
+    row->transposed = strcmp(op, "convT") == 0;
+    row->conv = (cn_conv){.rank = 2,
+                          .batch = n,
+                          .in_channels = ic,
+                          .out_channels = oc,
+                          .groups = groups,
+                          .in = {h, w},
+                          .kernel = {kh, kw},
+                          .stride = {sh, sw}};
+    cn_padding rule = strcmp(padding, "same") == 0 ? CN_SAME : CN_VALID;
+    return (row->transposed ? cn_conv_transpose_pad_keras(&row->conv, rule, NULL)
+                            : cn_conv_pad_keras(&row->conv, rule)) == CN_OK;
+}
+
+static bool wanted(const char *rows, const char *name)
+{
+    size_t length = strlen(name);
+    for (const char *at = rows; at != NULL; at = strchr(at, ','), at += at != NULL)
+        if (strncmp(at, name, length) == 0 && (at[length] == ',' || at[length] == '\0'))
+            return true;
+    return rows == NULL;
+}
+
+static int run_table(const settings *s)
+{
+    char line[512];
+    FILE *file = fopen(s->shapes, "r");
+    if (file == NULL) {
+        fprintf(stderr, "bench_ops: cannot open %s\n", s->shapes);
+        return 1;
+    }
+    printf("%s, %d threads, FMA peak %.1f GFLOP/s\n", cn_isa_name(), s->threads, 1e-9 * s->peak);
+    printf("%-14s %-6s %10s %10s %9s %7s %11s %9s  %s\n", "name", "pass", "median ms", "best ms",
+           "GFLOP/s", "peak", "packed B", "scratch B", "algorithm");
+    while (fgets(line, sizeof line, file) != NULL) {
+        shape row;
+        if (parse_row(line, &row) && wanted(s->rows, row.name))
+            time_shape(s, &row);
+    }
+    fclose(file);
+    return 0;
+}
+
+int main(int count, char **arguments)
+{
+    settings s = {.shapes = "bench/shapes.tsv", .threads = 1, .seconds = 0.3};
+    for (int i = 1; i < count; i++) {
+        const char *value = i + 1 < count ? arguments[i + 1] : "";
+        if (strcmp(arguments[i], "--rows") == 0 && ++i)
+            s.rows = value;
+        else if (strcmp(arguments[i], "--threads") == 0 && ++i)
+            s.threads = atoi(value);
+        else if (strcmp(arguments[i], "--seconds") == 0 && ++i)
+            s.seconds = atof(value);
+        else
+            s.shapes = arguments[i];
+    }
+    s.pool = cn_pool_new(s.threads);
+    s.threads = cn_pool_threads(s.pool);
+    s.peak = measure_peak(&s);
+    int result = run_table(&s);
+    cn_pool_free(s.pool);
+    return result;
+}

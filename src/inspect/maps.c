@@ -1,0 +1,169 @@
+/* Pictures of feature maps, alone or beside their projections. */
+#include "inspect/inspect.h"
+#include "inspect/picture.h"
+
+#include "base/base.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+/* Images as they are drawn: (count, height, width, channels), channels last. */
+typedef struct images {
+    cn_array *array;
+    int64_t height, width, channels;
+} images;
+
+/* What an array is drawn as: a row for vectors and lines, planes below each other for volumes. */
+static cn_status read_images(const char *what, const cn_array *array, cn_data_format format,
+                             images *to)
+{
+    const cn_shape *shape = array ? cn_array_shape(array) : NULL;
+    char text[200];
+    if (!array || !cn_array_const_floats(array))
+        return cn__fail(CN_ERROR_ARGUMENT, "cn_maps_picture: the %s must be a float32 array", what);
+    if (shape->rank < 2 || shape->rank > 5 || cn_array_count(array) < 1)
+        return cn__fail(CN_ERROR_SHAPE,
+                        "cn_maps_picture: the %s must have a batch, up to 3 spatial axes and "
+                        "channels, but are %s",
+                        what, cn_shape_text(shape, text, sizeof text));
+    to->array = cn__array_channels_last(array, format);
+    if (!to->array)
+        return cn_error_status();
+    const cn_shape *last = cn_array_shape(to->array);
+    int rank = last->rank;
+    to->channels = last->dim[rank - 1];
+    to->width = rank > 2 ? last->dim[rank - 2] : 1;
+    to->height = (rank > 3 ? last->dim[rank - 3] : 1) * (rank > 4 ? last->dim[1] : 1);
+    return CN_OK;
+}
+
+/* Channels that are no colours are drawn as their mean. */
+static cn_status mix_channels(images *p)
+{
+    if (p->channels == 1 || p->channels == 3)
+        return CN_OK;
+    int64_t pixels = cn_array_count(p->array) / p->channels;
+    cn_shape flat = cn_shape_of(pixels, p->channels), one = cn_shape_of(pixels, 1);
+    cn_array *mean = cn_array_new(CN_FLOAT32, &one);
+    if (!mean)
+        return cn_error_status();
+    cn_status status = cn_reduce_f32(CN_MEAN, &flat, 2, cn_array_const_floats(p->array),
+                                     cn_array_floats(mean), NULL);
+    cn_array_free(p->array);
+    p->array = mean;
+    p->channels = 1;
+    return status;
+}
+
+static bool has_negative(const cn_array *array)
+{
+    const float *value = cn_array_const_floats(array);
+    for (int64_t i = 0; i < cn_array_count(array); i++)
+        if (value[i] < 0)
+            return true;
+    return false;
+}
+
+/* The greatest value of a tile that is not negative anywhere. */
+static float greatest(const cn__tile *tile)
+{
+    float high = 0;
+    for (int64_t y = 0; y < tile->height; y++)
+        for (int64_t x = 0; x < tile->width; x++) {
+            float value = tile->values[y * tile->row + x * tile->pixel];
+            high = value > high ? value : high;
+        }
+    return high;
+}
+
+static cn__tile map_tile(const images *maps, int64_t filter, bool is_signed)
+{
+    cn__tile tile = cn__tile_of_map(cn_array_const_floats(maps->array), maps->height, maps->width,
+                                    maps->channels, filter);
+    tile.scaling = is_signed ? CN__SYMMETRIC : CN__FIXED;
+    tile.colours = is_signed ? CN__SIGNED : CN__GREY;
+    tile.high = is_signed ? 0 : greatest(&tile);
+    return tile;
+}
+
+static cn__tile projection_tile(const images *p, int64_t index)
+{
+    return (cn__tile){.values = cn_array_const_floats(p->array) +
+                                index * p->height * p->width * p->channels,
+                      .height = p->height,
+                      .width = p->width,
+                      .channels = (int)p->channels,
+                      .scaling = CN__SYMMETRIC};
+}
+
+static cn_array *draw(const images *maps, const images *projections, const int64_t *filters,
+                      int64_t count, const cn_maps_picture_options *o)
+{
+    cn__cell *cells = cn__calloc((size_t)count, sizeof *cells);
+    bool is_signed = has_negative(maps->array);
+    for (int64_t i = 0; cells && i < count; i++) {
+        int64_t filter = filters ? filters[i] : i;
+        (void)snprintf(cells[i].label, sizeof cells[i].label, "#%" PRId64, filter);
+        cells[i].tile[cells[i].tiles++] = map_tile(maps, filter, is_signed);
+        if (projections->array)
+            cells[i].tile[cells[i].tiles++] = projection_tile(projections, i);
+    }
+    cn__grid grid = {.title = o->title,
+                     .caption = o->caption,
+                     .count = count,
+                     .cells = cells,
+                     .columns = o->columns,
+                     .tile_pixels = o->tile_pixels};
+    cn_array *picture = cells ? cn__picture_grid(&grid) : NULL;
+    cn__free(cells);
+    return picture;
+}
+
+static cn_status check_filters(const images *maps, const int64_t *filters, int64_t count)
+{
+    for (int64_t i = 0; filters && i < count; i++)
+        if (filters[i] < 0 || filters[i] >= maps->channels)
+            return cn__fail(CN_ERROR_ARGUMENT,
+                            "cn_maps_picture: there is no filter %" PRId64
+                            "; the filters are 0 to %" PRId64,
+                            filters[i], maps->channels - 1);
+    return CN_OK;
+}
+
+static cn_status prepare(const cn_array *array, const int64_t *filters, int64_t count,
+                         const cn_maps_picture_options *o, images *maps, images *projections)
+{
+    char text[200];
+    CN__TRY(read_images("maps", array, o->data_format, maps));
+    if (cn_array_shape(array)->dim[0] != 1)
+        return cn__fail(CN_ERROR_SHAPE,
+                        "cn_maps_picture: the maps must be those of one image, (1, ...), not %s",
+                        cn_shape_text(cn_array_shape(array), text, sizeof text));
+    CN__TRY(check_filters(maps, filters, count));
+    if (!o->projections)
+        return CN_OK;
+    CN__TRY(read_images("projections", o->projections, o->data_format, projections));
+    if (cn_array_shape(o->projections)->dim[0] != count)
+        return cn__fail(CN_ERROR_SHAPE,
+                        "cn_maps_picture: %" PRId64 " filters need as many projections, but they "
+                        "are %s",
+                        count, cn_shape_text(cn_array_shape(o->projections), text, sizeof text));
+    return mix_channels(projections);
+}
+
+cn_array *cn_maps_picture(const cn_array *array, const int64_t *filters, int64_t count,
+                          const cn_maps_picture_options *options)
+{
+    cn_maps_picture_options o = {0};
+    images maps = {0}, projections = {0};
+    cn_array *picture = NULL;
+    if (options)
+        o = *options;
+    if (!filters)
+        count = cn_maps_count(array, o.data_format);
+    if (prepare(array, filters, count, &o, &maps, &projections) == CN_OK)
+        picture = draw(&maps, &projections, filters, cn__max(count, 0), &o);
+    cn_array_free(maps.array);
+    cn_array_free(projections.array);
+    return picture;
+}
