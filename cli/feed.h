@@ -1,5 +1,5 @@
-/* What the commands that run a model have in common: reading the model, and making of a picture (or of
- * arrays in a file) what the model takes. */
+/* What the commands that run a model have in common: reading the model, and making of a picture (or
+ * of arrays in a file) what the model takes. */
 #ifndef CORNU_CLI_FEED_H
 #define CORNU_CLI_FEED_H
 
@@ -73,25 +73,29 @@ int feed_open(feed *f, const feed_options *options, const char *model_path);
 void feed_close(feed *f);
 
 /* Reads FILE into one new array for each of the model's inputs, batch first: a picture (PNG, JPEG)
- * made into what the model takes, an .npy as it is, or the arrays x0, x1 ... of an .npz. An exit code.
- * The arrays, in new memory, are freed with feed_free(). */
+ * made into what the model takes, an .npy as it is, or the arrays x0, x1 ... of an .npz. An exit
+ * code. The arrays, in new memory, are freed with feed_free(). */
 int feed_read(const feed *f, const char *path, cn_array ***in);
 void feed_free(cn_array **arrays, int count);
+
+/* The same for a picture: in[0] is set. */
+int feed_read_picture(const feed *f, const char *path, cn_array **in);
 
 /* The first image of a batch: new arrays of batch 1. An exit code. */
 int feed_first(const feed *f, cn_array *const *in, cn_array ***first);
 
-/* A picture of the values of row `row` of an output, (height, width, 1 or 3), 0 to 255, by the reverse
- * of what the input was made by. NULL if the output is no picture. */
+/* A picture of the values of row `row` of an output, (height, width, 1 or 3), 0 to 255, by the
+ * reverse of what the input was made by. NULL if the output is no picture. */
 cn_array *feed_picture(const feed *f, const cn_array *output, int64_t row);
 /* True if an array of this shape can be a picture: 1 or 3 channels. */
 bool feed_is_picture(const feed *f, const cn_shape *shape);
 
-/* Turns signals of the model's input (count, ...), such as projections, into RGB colours in place. */
+/* Turns signals of the model's input (count, ...), such as projections, into RGB colours in place.
+ */
 void feed_signal_to_rgb(const feed *f, cn_array *signals);
 
-/* The layer of that name; for NULL the first convolution. NULL after a message that lists the layers,
- * the nearest first. */
+/* The layer of that name; for NULL the first convolution. NULL after a message that lists the
+ * layers, the nearest first. */
 cn_layer *feed_layer(const feed *f, const char *name, int *code);
 
 /* The file's name without folder and ending: "cat" for "pictures/cat.png"; in `text`, returned. */

@@ -7,7 +7,7 @@
 /* ---- keys that say nothing to Cornu ---- */
 
 /* What a key must be for the layer to be the same without it. */
-typedef enum neutral { ANY, NULL_OR_FALSE, NULL_OR_1, NULL_OR_LINEAR } neutral;
+typedef enum neutral { ANY, NULL_OR_FALSE, NULL_OR_1 } neutral;
 
 static const struct {
     const char *key;
@@ -54,15 +54,13 @@ static const struct {
     {"interpolation", ANY},
 };
 
-static bool is_neutral(const json_t *value, neutral neutral)
+static bool is_neutral(const json_t *value, neutral wanted)
 {
-    if (neutral == ANY || json_is_null(value))
+    if (wanted == ANY || json_is_null(value))
         return true;
-    if (neutral == NULL_OR_FALSE)
+    if (wanted == NULL_OR_FALSE)
         return json_is_false(value);
-    if (neutral == NULL_OR_1)
-        return json_is_integer(value) && json_integer_value(value) == 1;
-    return json_is_string(value) && strcmp(json_string_value(value), "linear") == 0;
+    return json_is_integer(value) && json_integer_value(value) == 1;
 }
 
 static cn_status pass_over(const char *key, const json_t *value)

@@ -147,7 +147,7 @@ cn_layer *cn__keras_operation(const char *class_name, const char *name, const js
     if ((strcmp(class_name, "Divide") == 0 || strcmp(class_name, "TrueDivide") == 0) &&
         tensors == 1 && has_constant && !constant_first && constant != 0) {
         operation op = {.scale = 1 / constant};
-        return rescaling_layer(&op, name, NAN, false);
+        return rescaling_layer(&op, name, (double)NAN, false);
     }
     return fail(name, class_name);
 }

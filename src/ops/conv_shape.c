@@ -283,7 +283,10 @@ cn_status cn_conv_transpose_pad(cn_conv *conv, const int64_t *before, const int6
  * stride - 1 extents follow it. */
 static int64_t smallest_out(const axis *a, cn_padding padding)
 {
-    return (a->in - 1) * a->stride + (padding == CN_VALID ? a->span : 1);
+    int64_t single = padding == CN_VALID ? a->span : 1; /* that gives one position */
+    if (padding == CN_SAME_THEANO)
+        single = a->span % 2; /* span // 2 zeros on both sides */
+    return (a->in - 1) * a->stride + single;
 }
 
 static bool out_fits(const axis *a, cn_padding padding, int64_t size)
