@@ -90,8 +90,8 @@ static int write_picture(const job *j)
     look_path(path, look->output, j->file, look->layer ? look->layer : cn_layer_name(j->layer),
               j->several);
     (void)snprintf(caption, sizeof caption,
-                   "%.300s: feature map and its projection (%s), a scale for each", j->file,
-                   rules[j->s->rule].text);
+                   "%.300s: feature map and its projection (%s), a scale for each",
+                   feed_name(j->file), rules[j->s->rule].text);
     cn_maps_picture_options o = {.title = cn_layer_name(j->layer),
                                  .caption = caption,
                                  .data_format = j->f->format,

@@ -56,7 +56,7 @@ static int draw(const settings *s, const feed *f, const cn_layer *layer, const c
     (void)snprintf(what, sizeof what, "%.900s-maps",
                    s->look.layer ? s->look.layer : cn_layer_name(layer));
     (void)snprintf(caption, sizeof caption, "%s of %.300s, a scale for each map",
-                   cn_shape_text(cn_array_shape(maps), shape, sizeof shape), file);
+                   cn_shape_text(cn_array_shape(maps), shape, sizeof shape), feed_name(file));
     look_path(path, s->look.output, file, what, several);
     int code = look_choose(&s->look, maps, f->format, 0, &filters);
     cn_maps_picture_options o = {.title = cn_layer_name(layer),

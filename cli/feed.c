@@ -15,9 +15,15 @@ bool feed_ends(const char *path, const char *ending)
     return length >= width && strcasecmp(path + length - width, ending) == 0;
 }
 
+const char *feed_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
 const char *feed_stem(const char *path, char *text, size_t size)
 {
-    const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+    const char *name = feed_name(path);
     const char *dot = strrchr(name, '.');
     size_t length = dot && dot > name ? (size_t)(dot - name) : strlen(name);
     (void)snprintf(text, size, "%.*s", (int)length, name);

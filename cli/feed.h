@@ -98,6 +98,8 @@ void feed_signal_to_rgb(const feed *f, cn_array *signals);
  * layers, the nearest first. */
 cn_layer *feed_layer(const feed *f, const char *name, int *code);
 
+/* The file's name without folder. */
+const char *feed_name(const char *path);
 /* The file's name without folder and ending: "cat" for "pictures/cat.png"; in `text`, returned. */
 const char *feed_stem(const char *path, char *text, size_t size);
 /* True if the name ends so, whatever the case. */

@@ -5,6 +5,7 @@
 #include "base/base.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 
 /* Images as they are drawn: (count, height, width, channels), channels last. */
@@ -86,14 +87,41 @@ static cn__tile map_tile(const images *maps, int64_t filter, bool is_signed)
     return tile;
 }
 
+enum { BINS = 4096 };
+
+/* The absolute value that 1 in 100 of the values other than 0 exceed, so that a few sparks do not
+ * darken the rest. */
+static float usual_limit(const float *value, int64_t count)
+{
+    float most = 0;
+    int64_t bins[BINS] = {0}, above = 0, all = 0;
+    for (int64_t i = 0; i < count; i++)
+        if (isfinite(value[i]))
+            most = fmaxf(most, fabsf(value[i]));
+    for (int64_t i = 0; i < count; i++)
+        if (isfinite(value[i]) && value[i] != 0) {
+            int64_t bin = (int64_t)(fabsf(value[i]) / most * BINS);
+            bins[bin < BINS ? bin : BINS - 1]++;
+            all++;
+        }
+    int bin = BINS - 1;
+    while (bin > 0 && above + bins[bin] <= all / 100)
+        above += bins[bin--];
+    return most * (float)(bin + 1) / BINS;
+}
+
 static cn__tile projection_tile(const images *p, int64_t index)
 {
-    return (cn__tile){.values = cn_array_const_floats(p->array) +
-                                index * p->height * p->width * p->channels,
+    int64_t count = p->height * p->width * p->channels;
+    const float *values = cn_array_const_floats(p->array) + index * count;
+    float limit = usual_limit(values, count);
+    return (cn__tile){.values = values,
                       .height = p->height,
                       .width = p->width,
                       .channels = (int)p->channels,
-                      .scaling = CN__SYMMETRIC};
+                      .scaling = limit > 0 ? CN__FIXED : CN__SYMMETRIC,
+                      .low = -limit,
+                      .high = limit};
 }
 
 static cn_array *draw(const images *maps, const images *projections, const int64_t *filters,

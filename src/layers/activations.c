@@ -78,7 +78,9 @@ static cn_tensor *sparsemax_of_last(cn_tensor *x)
     cn_tensor *left = cn_op_binary(CN_ADD, cn_op_binary(CN_MULTIPLY, n, x), one);
     cn_tensor *support = cn_op_binary(CN_GREATER, left, s);
     cn_tensor *size = cn_op_reduce(CN_SUM, support, over, true);
-    cn_tensor *sum = cn_op_reduce(CN_SUM, cn_op_binary(CN_MULTIPLY, support, x), over, true);
+    /* Keras (activations/activations.py, 3.15) adds up the running sums of the supporting values, not
+     * the values; so do we, and the result adds up to 1 only if the support is a single value. */
+    cn_tensor *sum = cn_op_reduce(CN_SUM, cn_op_binary(CN_MULTIPLY, support, s), over, true);
     cn_tensor *t = cn_op_binary(CN_DIVIDE, cn_op_binary(CN_SUBTRACT, sum, one), size);
     return cn_op_unary(cn_op_binary(CN_SUBTRACT, x, t),
                        (cn_function1){.op = CN_RELU, .p = {0, INFINITY, 0}});

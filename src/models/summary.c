@@ -114,12 +114,14 @@ static void add_connections(text *t, const cn_model *model, const cn_layer *laye
 /* ---- the table ---- */
 
 typedef struct style {
+    const char *ellipsis;                              /* NULL: none */
     const char *horizontal, *vertical;                 /* of the rows */
     const char *head_horizontal, *head_vertical;       /* of the heading */
     const char *top[3], *head[3], *row[3], *bottom[3]; /* left, between, right */
 } style;
 
-static const style drawn = {.horizontal = "─",
+static const style drawn = {.ellipsis = "…",
+                            .horizontal = "─",
                             .vertical = "│",
                             .head_horizontal = "━",
                             .head_vertical = "┃",
@@ -157,36 +159,56 @@ static void add_rule(table *t, const char *horizontal, const char *const corners
     add(&t->out, "\n");
 }
 
-/* How many bytes of `cell` come on its next line of at most `width` characters (continuation bytes
- * of UTF-8 do not count): as many words as fit, or a part of one that is too long. */
-static size_t line_bytes(const char *cell, int width, int *characters)
+/* The bytes of the first `characters` characters of a text (continuation bytes of UTF-8 do not
+ * count), and how many characters there are at most. */
+static size_t bytes_of(const char *words, int most, int *characters)
 {
-    size_t best = 0, i = 0;
-    int count = 0, best_count = 0;
-    for (; cell[i] != '\0'; i++) {
-        if (((unsigned char)cell[i] & 0xC0) == 0x80)
-            continue;
-        if (cell[i] == ' ' && count <= width)
-            best = i, best_count = count;
-        if (count == width)
+    size_t i = 0;
+    for (*characters = 0; words[i] != '\0'; i++) {
+        bool begins = ((unsigned char)words[i] & 0xC0) != 0x80;
+        if (begins && *characters == most)
             break;
-        count++;
+        *characters += begins;
     }
-    bool whole = cell[i] == '\0' || best == 0;
-    *characters = whole ? count : best_count;
-    return whole ? i : best;
+    return i;
 }
 
-/* Writes the next line of a cell and returns what is left of the cell. */
+/* How many bytes of `cell` come on its next line of at most `width` characters: as many words as
+ * fit, or a part of one that is too long. */
+static size_t line_bytes(const char *cell, int width, int *characters)
+{
+    size_t bytes = bytes_of(cell, width, characters), space = bytes;
+    if (cell[bytes] == '\0' || cell[bytes] == ' ')
+        return bytes;
+    while (space > 0 && cell[space] != ' ')
+        space--;
+    if (space == 0)
+        return bytes;
+    char before[512];
+    (void)snprintf(before, sizeof before, "%.*s", (int)space, cell);
+    (void)bytes_of(before, width, characters);
+    return space;
+}
+
+/* Writes the next line of a cell and returns what is left of the cell. Of a word that is too long
+ * for a line the rest is left out, or comes on the next line if the style has no sign for that. */
 static const char *add_cell(table *t, const char *cell, int column)
 {
-    int characters = 0;
-    size_t bytes = line_bytes(cell, t->widths[column], &characters);
-    int blanks = t->widths[column] - characters;
+    int characters = 0, width = t->widths[column];
+    size_t bytes = line_bytes(cell, width, &characters), taken = bytes;
+    const char *sign = "";
+    if (cell[bytes] != '\0' && cell[bytes] != ' ' && t->style->ellipsis != NULL) {
+        sign = t->style->ellipsis;
+        taken = strcspn(cell, " ");
+        bytes = bytes_of(cell, width - 1, &characters);
+        characters = width;
+    }
+    int blanks = width - characters;
     add_times(&t->out, " ", 1 + (column == NUMBER_COLUMN ? blanks : 0));
     add_bytes(&t->out, cell, bytes);
+    add(&t->out, sign);
     add_times(&t->out, " ", 1 + (column == NUMBER_COLUMN ? 0 : blanks));
-    cell += bytes;
+    cell += taken;
     return *cell == ' ' ? cell + 1 : cell;
 }
 

@@ -194,7 +194,7 @@ static const example examples[] = {
     {"max2d", max2d, {{1, 3, 3, 1}}, 0, {1, 2, 2, 1}, {4, 5, 7, 8}},
     {"max2d first", max2d_first, {{1, 2, 2, 2}}, 0, {1, 2, 1, 1}, {3, 7}},
     {"max3d", max3d, {{1, 2, 2, 2, 1}}, 0, {1, 1, 1, 1, 1}, {7}},
-    {"average1d", average1d, {{1, 4, 1}}, 0, {1, 2, 1}, {1, 3}},
+    {"average1d", average1d, {{1, 4, 1}}, 0, {1, 2, 1}, {0.5f, 2.5f}},
     {"average2d", average2d, {{1, 3, 3, 1}}, 0, {1, 2, 2, 1}, {2, 3.5f, 6.5f, 8}},
     {"average3d", average3d, {{1, 2, 2, 2, 1}}, 0, {1, 1, 1, 1, 1}, {3.5f}},
     {"global max1d", global_max1d, {{1, 3, 2}}, 0, {1, 2}, {4, 5}},
