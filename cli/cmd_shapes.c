@@ -104,6 +104,8 @@ static int run(const void *given, int count, char **arguments)
     if (!s->folder && !s->npz)
         return cli_fail_usage("Give --output DIR, --npz OUT.npz or both.",
                               "there is nowhere to write to");
+    if (s->count < 1 || s->size < 8 || s->size > 1024)
+        return cli_fail_usage(NULL, "--count takes a number from 1 and --size one from 8 to 1024");
     if (s->seed < 0)
         return cli_fail_usage(NULL, "--seed takes a number from 0, but got %" PRId64, s->seed);
     if (cn_drawn_shapes((uint64_t)s->seed, s->count, s->size, &images, &labels) != CN_OK)

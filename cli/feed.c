@@ -198,16 +198,18 @@ static bool has_array(const cn_npz *npz, const char *name)
     return false;
 }
 
-/* The array of input `index`: xN; for a single input also "x" or the only one there is. */
-static cn_array *read_member(cn_npz *npz, int index, int inputs)
+/* The array of input `index`: xN or the input's name; for a single input also "x" or the only one
+ * there is. */
+static cn_array *read_member(cn_npz *npz, cn_tensor_list inputs, int index)
 {
     char name[32];
     (void)snprintf(name, sizeof name, "x%d", index);
-    if (has_array(npz, name) || inputs > 1)
-        return cn_npz_read(npz, name);
-    if (has_array(npz, "x"))
-        return cn_npz_read(npz, "x");
-    return cn_npz_count(npz) == 1 ? cn_npz_read(npz, cn_npz_name(npz, 0)) : cn_npz_read(npz, name);
+    const char *found = name, *input = cn_tensor_name(inputs.items[index]);
+    if (!has_array(npz, name) && has_array(npz, input))
+        found = input;
+    else if (!has_array(npz, name) && inputs.count == 1)
+        found = has_array(npz, "x") || cn_npz_count(npz) != 1 ? "x" : cn_npz_name(npz, 0);
+    return cn_npz_read(npz, found);
 }
 
 static int read_npz(const feed *f, const char *path, cn_array **in)
@@ -216,7 +218,7 @@ static int read_npz(const feed *f, const char *path, cn_array **in)
     cn_npz *npz = cn_npz_open(path);
     bool good = npz != NULL;
     for (int i = 0; good && i < inputs.count; i++) {
-        in[i] = fitted(read_member(npz, i, inputs.count), inputs.items[i]);
+        in[i] = fitted(read_member(npz, inputs, i), inputs.items[i]);
         good = in[i] != NULL;
     }
     cn_npz_close(npz);

@@ -92,8 +92,8 @@ static int64_t next_class(const float *scores, int64_t count, int64_t after)
     int64_t best = -1;
     for (int64_t i = 0; i < count; i++) {
         double score = rank(scores[i]);
-        bool follows = after < 0 || score < rank(scores[after]) ||
-                       (score == rank(scores[after]) && i > after);
+        bool follows =
+            after < 0 || score < rank(scores[after]) || (score == rank(scores[after]) && i > after);
         if (follows && (best < 0 || score > rank(scores[best])))
             best = i;
     }
@@ -111,7 +111,7 @@ static void print_sample(const predict_table *table, const float *scores, int64_
     for (int64_t i = 0; i < table->top && i < count; i++) {
         class = next_class(scores, count, class);
         const char *name = class_name(table->classes, class);
-        (void)printf("  %10.6f  %s%" PRId64 "%s%s\n", (double)scores[class], name ? "" : "class ",
+        (void)printf("  %8.4f  %s%" PRId64 "%s%s\n", (double)scores[class], name ? "" : "class ",
                      class, name ? "  " : "", name ? name : "");
     }
 }

@@ -114,8 +114,8 @@ typedef struct cn_maps_picture_options {
  *          Planes of three-dimensional maps are drawn below each other.
  * filters  the `count` filters to draw, in this order; NULL: all
  *
- * In projections 0 is grey; three channels are drawn as red, green and blue, and of other numbers of
- * channels the mean. The strongest hundredth of the values may be brighter than can be drawn. */
+ * In projections 0 is grey; three channels are drawn as red, green and blue, and of other numbers
+ * of channels the mean. The strongest hundredth of the values may be brighter than can be drawn. */
 CN_API cn_array *cn_maps_picture(const cn_array *maps, const int64_t *filters, int64_t count,
                                  const cn_maps_picture_options *options);
 

@@ -323,11 +323,11 @@ CN_API void cn_batch_norm_f32(int64_t rows, int64_t channels, const float *x, co
 CN_API void cn_batch_moments_f32(int64_t rows, int64_t channels, const float *x, float *mean,
                                  float *variance, cn_pool *pool);
 /* Gradients when mean and variance are the batch's own. dx, dgamma, dbeta may each be NULL; gamma
- * may be NULL. Allocates 2 * channels doubles. */
-CN_API cn_status cn_batch_norm_gradient_f32(int64_t rows, int64_t channels, const float *x,
-                                            const float *mean, const float *variance,
-                                            const float *gamma, float epsilon, const float *dy,
-                                            float *dx, float *dgamma, float *dbeta, cn_pool *pool);
+ * may be NULL. dx must not be x or dy. */
+CN_API void cn_batch_norm_gradient_f32(int64_t rows, int64_t channels, const float *x,
+                                       const float *mean, const float *variance, const float *gamma,
+                                       float epsilon, const float *dy, float *dx, float *dgamma,
+                                       float *dbeta, cn_pool *pool);
 
 #ifdef __cplusplus
 }

@@ -18,6 +18,7 @@ typedef struct cn__keras {
     int version;                /* of Keras: 1, 2 or 3 */
     bool theano;                /* kernels are those of true convolutions */
     bool theano_same;           /* `same` pads as on Theano */
+    bool corner_bilinear;       /* bilinear enlarging as on TensorFlow 1 */
     cn_data_format data_format; /* of Keras 1's layers that do not tell */
     int models;                 /* made so far, for names */
 } cn__keras;
@@ -50,6 +51,29 @@ bool cn__keras_is_operation(const json_t *entry);
 cn_layer *cn__keras_operation(const char *class_name, const char *name, const json_t *config,
                               int tensors, double constant, bool constant_first, int rank);
 
+/* ---- calls of layers (keras_nodes.c) ---- */
+
+/* A tensor as files refer to it. */
+typedef struct cn__keras_reference {
+    const char *layer;
+    int64_t node, tensor;
+} cn__keras_reference;
+bool cn__keras_is_reference(const json_t *value);
+cn__keras_reference cn__keras_reference_of(const json_t *list);
+
+/* One call of a layer: what it is called with, and what came out. */
+typedef struct cn__keras_node {
+    int inputs;
+    cn__keras_reference *in;
+    double constant; /* of an operation between a tensor and a number; NaN */
+    bool constant_first;
+    int outputs; /* 0 until the call was made */
+    cn_tensor **out;
+} cn__keras_node;
+/* The calls listed in inbound_nodes, as many as the list has. */
+cn_status cn__keras_nodes(cn__arena *arena, const json_t *json, bool is_operation,
+                          cn__keras_node **nodes);
+
 /* ---- models (keras_config.c) ---- */
 
 /* The model of a configuration {"class_name": ..., "config": ...}. */
@@ -79,7 +103,7 @@ cn_status cn__keras_check_weight(const cn__keras *k, const cn_layer *layer, int 
 cn_status cn__keras_set_weight(const cn__keras *k, cn_layer *layer, int index,
                                const cn_shape *shape, const float *values);
 
-/* ---- HDF5 (keras_h5.c) ---- */
+/* ---- HDF5 (keras_h5.c, keras_h5_array.c) ---- */
 
 /* An open HDF5 file. libhdf5 is used by one thread at a time and prints nothing. */
 typedef struct cn__h5 {

@@ -40,13 +40,21 @@ static const char *find_text(json_t *json, const char *key)
     return text;
 }
 
+/* Until 2.2 Keras ran on TensorFlow 1; the Keras within TensorFlow 2 calls itself "2.2.4-tf". */
+static bool is_of_tensorflow_1(const char *version)
+{
+    return strncmp(version, "2.0.", 4) == 0 || strncmp(version, "2.1.", 4) == 0 ||
+           (strncmp(version, "2.2.", 4) == 0 && strstr(version, "-tf") == NULL);
+}
+
 void cn__keras_identify(cn__keras *k, const char *keras_version, const char *backend,
                         bool has_weights, bool names_end_in_0, json_t *json)
 {
     bool modern = json != NULL && cn__json_text(json, "module") != NULL;
-    k->version = keras_version != NULL ? keras_version[0] - '0' : modern ? 3 : 1;
-    if (k->version < 1 || k->version > 2)
-        k->version = k->version == 1 ? 1 : 3;
+    if (keras_version == NULL)
+        keras_version = modern ? "3" : "1";
+    k->version = keras_version[0] == '1' ? 1 : keras_version[0] == '2' ? 2 : 3;
+    k->corner_bilinear = is_of_tensorflow_1(keras_version);
     const char *ordering = k->version == 1 && json != NULL ? find_text(json, "dim_ordering") : NULL;
     bool th = ordering != NULL && strcmp(ordering, "th") == 0;
     if (k->options.backend != CN_BACKEND_AUTO)

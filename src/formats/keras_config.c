@@ -2,26 +2,9 @@
  * and 3 write. */
 #include "formats/keras.h"
 
-#include <math.h>
 #include <string.h>
 
 enum { MOST_LAYERS = 10000, MOST_NODES = 100000, MOST_NESTED = 16 };
-
-/* A tensor as files refer to it. */
-typedef struct reference {
-    const char *layer;
-    int64_t node, tensor;
-} reference;
-
-/* One call of a layer: what it is called with, and what came out. */
-typedef struct node {
-    int inputs;
-    reference *in;
-    double constant; /* of an operation between a tensor and a number; NaN */
-    bool constant_first;
-    int outputs; /* 0 until the call was made */
-    cn_tensor **out;
-} node;
 
 typedef struct entry {
     const char *name, *class_name;
@@ -30,7 +13,7 @@ typedef struct entry {
     bool is_operation;
     int first_node; /* the number files give to the first call */
     int node_count;
-    node *nodes;
+    cn__keras_node *nodes;
     int made; /* so many calls */
 } entry;
 
@@ -49,120 +32,17 @@ typedef struct building {
 
 static cn_model *build_model(cn__keras *k, const json_t *json, const char *name, int depth);
 
-/* ---- references ---- */
+/* ---- calls ---- */
 
-static bool is_reference(const json_t *value)
-{
-    return json_is_array(value) && json_array_size(value) >= 3 &&
-           json_is_string(json_array_get(value, 0)) && json_is_integer(json_array_get(value, 1)) &&
-           json_is_integer(json_array_get(value, 2));
-}
-
-static reference reference_of(const json_t *list)
-{
-    return (reference){json_string_value(json_array_get(list, 0)),
-                       json_integer_value(json_array_get(list, 1)),
-                       json_integer_value(json_array_get(list, 2))};
-}
-
-/* References and numbers found in a call. */
-typedef struct found {
-    reference list[cn__most_inputs];
-    int count;
-    double constant;
-    bool constant_first;
-    int constants;
-} found;
-
-static cn_status add_reference(found *f, const json_t *list)
-{
-    if (f->count == cn__most_inputs)
-        return cn__fail(CN_ERROR_UNSUPPORTED, "a layer takes at most %d tensors", cn__most_inputs);
-    f->list[f->count++] = reference_of(list);
-    return CN_OK;
-}
-
-/* Finds all references in a value, however they are nested: Keras 3's objects __keras_tensor__, and
- * the lists [layer, node, tensor] and [layer, node, tensor, {keywords}] of Keras 1 and 2. */
-static cn_status find_references(found *f, json_t *value)
-{
-    const char *key, *class_name = cn__json_text(value, "class_name");
-    json_t *item;
-    size_t i;
-    if (is_reference(value)) {
-        CN__TRY(add_reference(f, value));
-        return find_references(f, json_array_get(value, 3));
-    }
-    if (class_name != NULL && strcmp(class_name, "__keras_tensor__") == 0) {
-        json_t *history = cn__json_get(cn__json_get(value, "config"), "keras_history");
-        if (!is_reference(history))
-            return cn__fail(CN_ERROR_FORMAT, "a tensor has no keras_history [layer, node, tensor]");
-        return add_reference(f, history);
-    }
-    if (json_is_array(value))
-        json_array_foreach(value, i, item)
-        {
-            CN__TRY(find_references(f, item));
-        }
-    if (json_is_object(value))
-        json_object_foreach(value, key, item)
-        {
-            CN__TRY(find_references(f, item));
-        }
-    return CN_OK;
-}
-
-/* The numbers among an operation's arguments. */
-static void find_constants(found *f, const json_t *args)
-{
-    for (size_t i = 0; i < json_array_size(args); i++) {
-        const json_t *item = json_array_get(args, i);
-        if (!json_is_number(item))
-            continue;
-        f->constants++;
-        f->constant = json_number_value(item);
-        f->constant_first = i == 0;
-    }
-}
-
-static cn_status take_node(building *b, const entry *e, json_t *json, node *made)
-{
-    found f = {.constant = (double)NAN};
-    json_t *args = cn__json_get(json, "args"), *kwargs = cn__json_get(json, "kwargs");
-    if (json_is_true(cn__json_get(kwargs, "training")))
-        return cn__fail(
-            CN_ERROR_UNSUPPORTED,
-            "it is called with training=True; Cornu's layers train when the model does");
-    CN__TRY(find_references(&f, args != NULL ? args : json));
-    CN__TRY(find_references(&f, kwargs));
-    if (e->is_operation)
-        find_constants(&f, args);
-    if (f.count < 1 || f.constants > 1)
-        return cn__fail(CN_ERROR_FORMAT, "it is called with %d tensors and %d numbers", f.count,
-                        f.constants);
-    *made = (node){.inputs = f.count, .constant = f.constant, .constant_first = f.constant_first};
-    made->in = cn__arena_copy(b->k->arena, f.list, (size_t)f.count * sizeof f.list[0]);
-    return made->in == NULL ? cn_error_status() : CN_OK;
-}
-
-/* A list of calls. Keras 2 wrote some calls with one input without the list around it. */
 static cn_status take_nodes(building *b, entry *e)
 {
     json_t *nodes = cn__json_get(e->json, "inbound_nodes");
-    if (nodes != NULL && !json_is_array(nodes))
-        return cn__fail(CN_ERROR_FORMAT, "its inbound_nodes are %s, but should be a list",
-                        cn__json_kind(nodes));
     size_t count = json_array_size(nodes);
-    b->node_total += count > MOST_NODES ? MOST_NODES : (int)count;
-    if (b->node_total >= MOST_NODES)
+    if (count >= (size_t)(MOST_NODES - b->node_total))
         return cn__fail(CN_ERROR_UNSUPPORTED, "a model has at most %d calls of layers", MOST_NODES);
-    e->nodes = cn__arena_alloc(b->k->arena, count * sizeof(node));
-    if (e->nodes == NULL)
-        return cn_error_status();
-    for (; e->node_count < (int)count; e->node_count++)
-        CN__TRY(take_node(b, e, json_array_get(nodes, (size_t)e->node_count),
-                          &e->nodes[e->node_count]));
-    return CN_OK;
+    b->node_total += (int)count;
+    e->node_count = (int)count;
+    return cn__keras_nodes(b->k->arena, nodes, e->is_operation, &e->nodes);
 }
 
 /* ---- layers ---- */
@@ -354,7 +234,7 @@ static cn_status make_index(building *b)
 }
 
 /* The tensor a reference means; NULL if its layer has not been called yet. */
-static cn_status resolve(const building *b, const reference *r, cn_tensor **tensor)
+static cn_status resolve(const building *b, const cn__keras_reference *r, cn_tensor **tensor)
 {
     const entry *e = entry_named(b, r->layer);
     *tensor = NULL;
@@ -366,7 +246,7 @@ static cn_status resolve(const building *b, const reference *r, cn_tensor **tens
         return cn__fail(CN_ERROR_FORMAT,
                         "model %s: a tensor is of call %lld of the layer %s, which has %d calls",
                         b->name, (long long)r->node, e->name, e->node_count);
-    const node *n = &e->nodes[number];
+    const cn__keras_node *n = &e->nodes[number];
     if (n->outputs == 0)
         return CN_OK;
     if (r->tensor < 0 || r->tensor >= n->outputs)
@@ -377,7 +257,7 @@ static cn_status resolve(const building *b, const reference *r, cn_tensor **tens
     return CN_OK;
 }
 
-static cn_status make_operation(entry *e, const node *n, cn_tensor *const *in)
+static cn_status make_operation(entry *e, const cn__keras_node *n, cn_tensor *const *in)
 {
     if (e->layer != NULL)
         return CN_OK;
@@ -387,7 +267,7 @@ static cn_status make_operation(entry *e, const node *n, cn_tensor *const *in)
 }
 
 /* Makes a call if all its inputs are there; `*progress` tells whether it was made. */
-static cn_status call(building *b, entry *e, node *n, bool *progress)
+static cn_status call(building *b, entry *e, cn__keras_node *n, bool *progress)
 {
     cn_tensor *in[cn__most_inputs], *out[cn__most_layer_outputs];
     for (int i = 0; i < n->inputs; i++) {
@@ -416,18 +296,18 @@ static cn_status call_input(building *b, entry *e)
     cn_tensor *tensor = begin(b, e->layer);
     if (tensor == NULL)
         return cn_error_status();
-    e->nodes = cn__arena_alloc(b->k->arena, sizeof(node));
+    e->nodes = cn__arena_alloc(b->k->arena, sizeof(cn__keras_node));
     cn_tensor **out = cn__arena_copy(b->k->arena, &tensor, sizeof tensor);
     if (e->nodes == NULL || out == NULL)
         return cn_error_status();
-    e->nodes[0] = (node){.outputs = 1, .out = out};
+    e->nodes[0] = (cn__keras_node){.outputs = 1, .out = out};
     e->node_count = e->made = 1;
     return CN_OK;
 }
 
 /* Keras 1 and 2 count the calls of a nested model from 1, its own graph being call 0, but not
  * always: some call refers to 0 then. */
-static void refer(building *b, const reference *r)
+static void refer(building *b, const cn__keras_reference *r)
 {
     entry *e = entry_named(b, r->layer);
     if (e != NULL && r->node == 0)
@@ -484,7 +364,7 @@ static json_t *list_ends(json_t *ends)
 {
     const char *key;
     json_t *item, *list = json_array();
-    if (is_reference(ends))
+    if (cn__keras_is_reference(ends))
         (void)json_array_append(list, ends);
     else if (json_is_array(ends))
         (void)json_array_extend(list, ends);
@@ -498,11 +378,11 @@ static json_t *list_ends(json_t *ends)
 
 static cn_status take_end(building *b, const char *key, const json_t *json, cn_tensor **tensor)
 {
-    if (!is_reference(json))
+    if (!cn__keras_is_reference(json))
         return cn__fail(CN_ERROR_FORMAT,
                         "model %s: %s has %s in the place of a tensor [layer, node, tensor]",
                         b->name, key, cn__json_kind(json));
-    reference r = reference_of(json);
+    cn__keras_reference r = cn__keras_reference_of(json);
     entry *e = entry_named(b, r.layer);
     /* A nested model whose calls are counted from 0, though no layer shows it. */
     if (e != NULL && r.node == 0)

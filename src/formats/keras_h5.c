@@ -1,36 +1,29 @@
 /* Reading HDF5 with libhdf5, which may be used by one thread at a time only and would print its
  * failures: every function here takes a lock and silences it for the while. Links to other files
  * are not followed, and sizes are checked before memory is taken. */
-#include "formats/keras.h"
+#include "formats/keras_h5.h"
 
-#include <hdf5.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { MOST_PARTS = 10000 };
 #define MOST_ATTRIBUTE ((size_t)32 << 20) /* bytes of one attribute */
-#define MOST_CHUNK ((size_t)32 << 20)     /* bytes of the pieces a compressed array is stored in */
 
 /* ---- one thread at a time, in silence ---- */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-typedef struct quiet {
-    H5E_auto2_t function;
-    void *data;
-} quiet;
-
-static quiet begin(void)
+cn__h5_quiet cn__h5_begin(void)
 {
-    quiet before = {NULL, NULL};
+    cn__h5_quiet before = {NULL, NULL};
     (void)pthread_mutex_lock(&lock);
     (void)H5Eget_auto2(H5E_DEFAULT, &before.function, &before.data);
     (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     return before;
 }
 
-static void end(quiet before)
+void cn__h5_end(cn__h5_quiet before)
 {
     (void)H5Eclear2(H5E_DEFAULT);
     (void)H5Eset_auto2(H5E_DEFAULT, before.function, before.data);
@@ -103,17 +96,10 @@ static hid_t open_image(image *i)
 cn_status cn__h5_open(const char *path, cn__h5 *h5)
 {
     *h5 = (cn__h5){.file = H5I_INVALID_HID};
-    FILE *stream = fopen(path, "rbe");
-    if (stream == NULL || fseeko(stream, 0, SEEK_END) != 0 || ftello(stream) < 0) {
-        if (stream != NULL)
-            (void)fclose(stream);
-        return cn__fail(CN_ERROR_IO, "the file cannot be opened");
-    }
-    h5->size = (size_t)ftello(stream);
-    (void)fclose(stream);
-    quiet before = begin();
+    CN__TRY(cn__h5_check_file(path, &h5->size));
+    cn__h5_quiet before = cn__h5_begin();
     h5->file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
-    end(before);
+    cn__h5_end(before);
     if (h5->file < 0)
         return cn__fail(CN_ERROR_FORMAT, "it is no HDF5 file, or a broken or truncated one");
     return CN_OK;
@@ -129,9 +115,14 @@ cn_status cn__h5_open_image(void *bytes, size_t size, cn__h5 *h5)
     }
     *i = (image){bytes, size};
     h5->image = i;
-    quiet before = begin();
+    cn_status status = cn__h5_check_heaps(bytes, size);
+    if (status != CN_OK) {
+        cn__h5_close(h5);
+        return status;
+    }
+    cn__h5_quiet before = cn__h5_begin();
     h5->file = open_image(i);
-    end(before);
+    cn__h5_end(before);
     if (h5->file >= 0)
         return CN_OK;
     cn__h5_close(h5);
@@ -143,9 +134,9 @@ void cn__h5_close(cn__h5 *h5)
 {
     image *i = h5->image;
     if (h5->file >= 0) {
-        quiet before = begin();
+        cn__h5_quiet before = cn__h5_begin();
         (void)H5Fclose(h5->file);
-        end(before);
+        cn__h5_end(before);
     }
     if (i != NULL) {
         cn__free(i->bytes);
@@ -164,7 +155,7 @@ static herr_t refuse_link(const char *parent_file, const char *parent_group, con
     return -1;
 }
 
-static hid_t open_object(const cn__h5 *h5, const char *name)
+hid_t cn__h5_object(const cn__h5 *h5, const char *name)
 {
     hid_t access = H5Pcreate(H5P_LINK_ACCESS);
     hid_t object = H5I_INVALID_HID;
@@ -176,22 +167,22 @@ static hid_t open_object(const cn__h5 *h5, const char *name)
 
 bool cn__h5_has(const cn__h5 *h5, const char *name)
 {
-    quiet before = begin();
-    hid_t object = open_object(h5, name);
+    cn__h5_quiet before = cn__h5_begin();
+    hid_t object = cn__h5_object(h5, name);
     if (object >= 0)
         (void)H5Oclose(object);
-    end(before);
+    cn__h5_end(before);
     return object >= 0;
 }
 
 bool cn__h5_has_attribute(const cn__h5 *h5, const char *name, const char *attribute)
 {
-    quiet before = begin();
-    hid_t object = open_object(h5, name);
+    cn__h5_quiet before = cn__h5_begin();
+    hid_t object = cn__h5_object(h5, name);
     bool has = object >= 0 && H5Aexists(object, attribute) > 0;
     if (object >= 0)
         (void)H5Oclose(object);
-    end(before);
+    cn__h5_end(before);
     return has;
 }
 
@@ -317,13 +308,13 @@ static cn_status read_parts(hid_t object, const char *name, texts *t, bool *foun
 static cn_status read_texts(const cn__h5 *h5, const char *object, const char *name, texts *t,
                             bool *found)
 {
-    quiet before = begin();
-    hid_t opened = open_object(h5, object);
+    cn__h5_quiet before = cn__h5_begin();
+    hid_t opened = cn__h5_object(h5, object);
     cn_status status = opened < 0 ? cn__fail(CN_ERROR_FORMAT, "the file has no group %s", object)
                                   : read_parts(opened, name, t, found);
     if (opened >= 0)
         (void)H5Oclose(opened);
-    end(before);
+    cn__h5_end(before);
     return status;
 }
 
@@ -358,167 +349,5 @@ cn_status cn__h5_text(const cn__h5 *h5, cn__arena *arena, const char *object, co
     if (status == CN_OK && found)
         *text = t.list[0];
     cn__free(t.list);
-    return status;
-}
-
-/* ---- arrays ---- */
-
-/* An open array. */
-typedef struct array {
-    const char *name;
-    hid_t id, type, space;
-} array;
-
-static void close_array(array *a)
-{
-    if (a->space >= 0)
-        (void)H5Sclose(a->space);
-    if (a->type >= 0)
-        (void)H5Tclose(a->type);
-    if (a->id >= 0)
-        (void)H5Oclose(a->id);
-}
-
-static cn_status open_array(const cn__h5 *h5, const char *name, array *a)
-{
-    *a = (array){name, open_object(h5, name), H5I_INVALID_HID, H5I_INVALID_HID};
-    if (a->id < 0)
-        return cn__fail(CN_ERROR_FORMAT, "the file has no array %s", name);
-    if (H5Iget_type(a->id) == H5I_DATASET) {
-        a->type = H5Dget_type(a->id);
-        a->space = H5Dget_space(a->id);
-    }
-    if (a->type < 0 || a->space < 0)
-        return cn__fail(CN_ERROR_FORMAT, "%s is no array, or a broken one", name);
-    return CN_OK;
-}
-
-static cn_status shape_of(const array *a, cn_shape *shape)
-{
-    hsize_t dims[H5S_MAX_RANK];
-    int rank = H5Sget_simple_extent_dims(a->space, dims, NULL);
-    if (rank < 0 || H5Sis_simple(a->space) <= 0 || H5Sget_simple_extent_type(a->space) == H5S_NULL)
-        return cn__fail(CN_ERROR_FORMAT, "the array %s has no shape", a->name);
-    if (rank > CN_MAX_RANK)
-        return cn__fail(CN_ERROR_UNSUPPORTED, "the array %s has %d axes; at most %d can be read",
-                        a->name, rank, CN_MAX_RANK);
-    *shape = (cn_shape){.rank = rank};
-    for (int i = 0; i < rank; i++) {
-        if (dims[i] > INT64_MAX / 16)
-            return cn__fail(CN_ERROR_FORMAT, "the array %s is larger than can be meant", a->name);
-        shape->dim[i] = (int64_t)dims[i];
-    }
-    return CN_OK;
-}
-
-/* Filters come from within the library only: the others would be loaded from elsewhere. */
-static cn_status check_filters(const array *a, hid_t plist)
-{
-    int filters = H5Pget_nfilters(plist);
-    for (int i = 0; i < filters; i++) {
-        unsigned flags, config;
-        size_t values = 0;
-        H5Z_filter_t filter =
-            H5Pget_filter2(plist, (unsigned)i, &flags, &values, NULL, 0, NULL, &config);
-        if (filter != H5Z_FILTER_DEFLATE && filter != H5Z_FILTER_SHUFFLE &&
-            filter != H5Z_FILTER_FLETCHER32)
-            return cn__fail(
-                CN_ERROR_UNSUPPORTED,
-                "the array %s is compressed with filter %d; deflated and plain arrays can "
-                "be read",
-                a->name, (int)filter);
-    }
-    return CN_OK;
-}
-
-static cn_status check_chunks(const array *a, hid_t plist)
-{
-    hsize_t dims[H5S_MAX_RANK];
-    int rank = H5Pget_chunk(plist, H5S_MAX_RANK, dims);
-    double bytes = (double)H5Tget_size(a->type);
-    for (int i = 0; i < rank; i++)
-        bytes *= (double)dims[i];
-    hssize_t points = H5Sget_simple_extent_npoints(a->space);
-    double whole = (double)points * (double)H5Tget_size(a->type);
-    if (rank < 0 || (bytes > (double)MOST_CHUNK && bytes > 2 * whole))
-        return cn__fail(CN_ERROR_FORMAT,
-                        "the array %s is stored in pieces larger than can be meant", a->name);
-    return CN_OK;
-}
-
-/* An array that is not there in full, or lies in other files, is refused. */
-static cn_status check_storage(const array *a)
-{
-    hid_t plist = H5Dget_create_plist(a->id);
-    H5D_layout_t layout = plist < 0 ? H5D_LAYOUT_ERROR : H5Pget_layout(plist);
-    hssize_t points = H5Sget_simple_extent_npoints(a->space);
-    cn_status status = CN_OK;
-    if ((layout != H5D_COMPACT && layout != H5D_CONTIGUOUS && layout != H5D_CHUNKED) ||
-        H5Pget_external_count(plist) != 0)
-        status = cn__fail(CN_ERROR_UNSUPPORTED, "the array %s lies in another file", a->name);
-    else if (points > 0 && H5Dget_storage_size(a->id) == 0)
-        status = cn__fail(CN_ERROR_FORMAT, "the array %s has no data", a->name);
-    if (status == CN_OK && layout == H5D_CHUNKED) {
-        status = check_chunks(a, plist);
-        if (status == CN_OK)
-            status = check_filters(a, plist);
-    }
-    if (plist >= 0)
-        (void)H5Pclose(plist);
-    return status;
-}
-
-/* bfloat16: the upper halves of float32s, in two bytes without a meaning to HDF5. */
-static cn_status read_halves(const array *a, int64_t count, float *values)
-{
-    uint16_t *halves = (uint16_t *)(void *)values + count; /* the second half of the place */
-    if (H5Dread(a->id, a->type, H5S_ALL, H5S_ALL, H5P_DEFAULT, halves) < 0)
-        return cn__fail(CN_ERROR_FORMAT, "the array %s cannot be read", a->name);
-    for (int64_t i = 0; i < count; i++) {
-        uint32_t bits = (uint32_t)halves[i] << 16;
-        memcpy(&values[i], &bits, sizeof bits);
-    }
-    return CN_OK;
-}
-
-static cn_status read_values(const array *a, int64_t count, float *values)
-{
-    if (count == 0)
-        return CN_OK;
-    H5T_class_t class = H5Tget_class(a->type);
-    if (class == H5T_OPAQUE && H5Tget_size(a->type) == 2)
-        return read_halves(a, count, values);
-    if (class != H5T_FLOAT && class != H5T_INTEGER)
-        return cn__fail(CN_ERROR_UNSUPPORTED, "the array %s holds no numbers", a->name);
-    if (H5Dread(a->id, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0)
-        return cn__fail(CN_ERROR_FORMAT, "the array %s cannot be read", a->name);
-    return CN_OK;
-}
-
-cn_status cn__h5_shape(const cn__h5 *h5, const char *name, cn_shape *shape)
-{
-    array a;
-    quiet before = begin();
-    cn_status status = open_array(h5, name, &a);
-    if (status == CN_OK)
-        status = shape_of(&a, shape);
-    close_array(&a);
-    end(before);
-    return status;
-}
-
-cn_status cn__h5_read(const cn__h5 *h5, const char *name, int64_t count, float *values)
-{
-    array a;
-    quiet before = begin();
-    cn_status status = open_array(h5, name, &a);
-    if (status == CN_OK && H5Sget_simple_extent_npoints(a.space) != count)
-        status = cn__fail(CN_ERROR_FORMAT, "the array %s has changed its size", name);
-    if (status == CN_OK)
-        status = check_storage(&a);
-    if (status == CN_OK)
-        status = read_values(&a, count, values);
-    close_array(&a);
-    end(before);
     return status;
 }

@@ -240,10 +240,13 @@ static void set_semantics(const cn__keras *k, const cn__layer_type *type, void *
             *value = CN_SAME_THEANO;
     }
     const cn__option *interpolation = cn__option_find(type, "interpolation");
-    if (k->version < 3 && interpolation != NULL && strncmp(type->name, "UpSampling", 10) == 0) {
-        const char **value = cn__option_at(interpolation, options);
-        if (*value != NULL && strcmp(*value, "bilinear") == 0)
-            *value = k->theano ? "bilinear_theano" : "bilinear_corner";
+    bool enlarges = strncmp(type->name, "UpSampling", 10) == 0 && interpolation != NULL;
+    const char **value = enlarges ? cn__option_at(interpolation, options) : NULL;
+    if (enlarges && *value != NULL && strcmp(*value, "bilinear") == 0) {
+        if (k->theano)
+            *value = "bilinear_theano";
+        else if (k->corner_bilinear)
+            *value = "bilinear_corner";
     }
 }
 

@@ -286,11 +286,6 @@ cn_status cn__keras_weights(const cn__keras *k, const cn__h5 *h5, cn_model *mode
             return read_old(k, h5, roots[i], model, whole);
     if (cn__h5_has(h5, "/layers"))
         return read_new(k, h5, "", model);
-    if (cn__h5_has(h5, "/_layer_checkpoint_dependencies"))
-        return cn__fail(
-            CN_ERROR_UNSUPPORTED,
-            "the weights are stored as Keras 2.12 to 2.14 stored them in .keras files; save "
-            "the model as .h5 there");
     return cn__fail(CN_ERROR_FORMAT,
                     "it has no weights: neither the attribute layer_names nor the group layers");
 }

@@ -6,6 +6,7 @@
 
 /* Members are as a rule stored, or deflated to not much less: weights are nearly random. */
 #define MOST_CONFIG ((size_t)32 << 20)
+#define MOST_METADATA ((size_t)64 << 10)
 #define MOST_INFLATION 4
 #define ALWAYS_READ ((size_t)32 << 20)
 
@@ -80,6 +81,26 @@ static cn_status read_member(zip_t *zip, const char *name, size_t limit, void **
     return CN_OK;
 }
 
+/* Keras 2.12 to 2.15 wrote .keras files, too, with weights under other names. */
+static cn_status check_version(zip_t *zip)
+{
+    void *text = NULL;
+    size_t size = 0;
+    CN__TRY(read_member(zip, "metadata.json", MOST_METADATA, &text, &size));
+    json_t *json = text != NULL ? json_loadb(text, size, 0, NULL) : NULL;
+    const char *version = cn__json_text(json, "keras_version");
+    cn_status status = CN_OK;
+    if (version != NULL && version[0] == '2')
+        status = cn__fail(
+            CN_ERROR_UNSUPPORTED,
+            "it was written by Keras %s; .keras files of Keras 3 can be read, and .h5 files "
+            "of any version",
+            version);
+    json_decref(json);
+    cn__free(text);
+    return status;
+}
+
 cn_status cn__keras_unzip(const char *path, char **config, size_t *config_size, void **weights,
                           size_t *weights_size)
 {
@@ -89,7 +110,9 @@ cn_status cn__keras_unzip(const char *path, char **config, size_t *config_size, 
         return fail_open(code);
     void *text = NULL;
     *weights = NULL;
-    cn_status status = read_member(zip, "config.json", MOST_CONFIG, &text, config_size);
+    cn_status status = check_version(zip);
+    if (status == CN_OK)
+        status = read_member(zip, "config.json", MOST_CONFIG, &text, config_size);
     if (status == CN_OK)
         status = read_member(zip, "model.weights.h5", SIZE_MAX / 2, weights, weights_size);
     zip_discard(zip);

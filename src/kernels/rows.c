@@ -7,10 +7,17 @@ enum {
     block = 512            /* values that a pass keeps on the stack */
 };
 
-/* Each part adds up every parts-th value, in double; the parts are then added in pairs. */
+/* Each part adds up every parts-th value, in double; the parts are then added in pairs. Short rows
+ * have one part. */
 double CN__K(sum)(const float *x, int64_t count);
 double CN__K(sum)(const float *x, int64_t count)
 {
+    if (count < parts) {
+        double total = 0;
+        for (int64_t i = 0; i < count; i++)
+            total += (double)x[i];
+        return total;
+    }
     double part[parts] = {0};
     int64_t i = 0;
     for (; i + parts <= count; i += parts)

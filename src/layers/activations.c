@@ -61,26 +61,35 @@ static cn_tensor *expand(cn_tensor *x, int axis)
     return cn_op_reshape(x, &shape);
 }
 
-/* The projection to the simplex of Martins and Astudillo, arXiv 1602.02068: y = relu(x - t), where
- * x[i] is in the support if 1 + n x[i] > s, with n and s the number and the sum of the x[j] >=
- * x[i], and t = (sum over the support - 1) / its size. All pairs are compared, so that no sort is
- * needed. */
-static cn_tensor *sparsemax_of_last(cn_tensor *x)
+/* The sums of the x[j] >= x[i] (or > x[i], by `op`) for every i, and if asked their numbers. */
+static cn_tensor *sums_above(cn_tensor *x, cn_binary op, cn_tensor **numbers)
 {
     int last = x->shape.rank - 1;
-    unsigned over = 1u << last, over_pairs = 1u << (last + 1);
     cn_tensor *others = expand(x, last);
-    cn_tensor *one = cn_op_number(x, 1);
-    cn_tensor *reached = cn_op_binary(CN_GREATER_EQUAL, others, expand(x, last + 1));
-    cn_tensor *n = cn_op_reduce(CN_SUM, reached, over_pairs, false);
-    cn_tensor *s =
-        cn_op_reduce(CN_SUM, cn_op_binary(CN_MULTIPLY, reached, others), over_pairs, false);
+    cn_tensor *above = cn_op_binary(op, others, expand(x, last + 1));
+    if (numbers)
+        *numbers = cn_op_reduce(CN_SUM, above, 1u << (last + 1), false);
+    return cn_op_reduce(CN_SUM, cn_op_binary(CN_MULTIPLY, above, others), 1u << (last + 1), false);
+}
+
+/* After Martins and Astudillo, arXiv 1602.02068: y = relu(x - t), where x[i] is in the support if
+ * 1 + n x[i] > s, with n and s the number and the sum of the x[j] >= x[i]. All pairs are compared,
+ * so that no sort is needed. For t Keras (activations/activations.py, 3.15) adds up the running
+ * sums of the sorted values in the support, not the values; so do we, and the result adds up to 1
+ * only if the support is a single value. Equal values have, on average, the running sum halfway
+ * between the sums with and without them. */
+static cn_tensor *sparsemax_of_last(cn_tensor *x)
+{
+    unsigned over = 1u << (x->shape.rank - 1);
+    cn_tensor *n = NULL, *one = cn_op_number(x, 1);
+    cn_tensor *s = sums_above(x, CN_GREATER_EQUAL, &n);
     cn_tensor *left = cn_op_binary(CN_ADD, cn_op_binary(CN_MULTIPLY, n, x), one);
     cn_tensor *support = cn_op_binary(CN_GREATER, left, s);
     cn_tensor *size = cn_op_reduce(CN_SUM, support, over, true);
-    /* Keras (activations/activations.py, 3.15) adds up the running sums of the supporting values, not
-     * the values; so do we, and the result adds up to 1 only if the support is a single value. */
-    cn_tensor *sum = cn_op_reduce(CN_SUM, cn_op_binary(CN_MULTIPLY, support, s), over, true);
+    cn_tensor *both = cn_op_binary(CN_ADD, s, sums_above(x, CN_GREATER, NULL));
+    cn_tensor *running =
+        cn_op_unary(cn_op_binary(CN_ADD, both, x), (cn_function1){CN_AFFINE, {0.5f, 0, 0}});
+    cn_tensor *sum = cn_op_reduce(CN_SUM, cn_op_binary(CN_MULTIPLY, support, running), over, true);
     cn_tensor *t = cn_op_binary(CN_DIVIDE, cn_op_binary(CN_SUBTRACT, sum, one), size);
     return cn_op_unary(cn_op_binary(CN_SUBTRACT, x, t),
                        (cn_function1){.op = CN_RELU, .p = {0, INFINITY, 0}});
@@ -88,11 +97,14 @@ static cn_tensor *sparsemax_of_last(cn_tensor *x)
 
 static cn_tensor *sparsemax(cn_tensor *x, int axis)
 {
-    if (x->shape.rank == CN_MAX_RANK || x->shape.dim[x->shape.rank - 1] < 0)
-        return cn__fail_null(CN_ERROR_SHAPE,
-                             "sparsemax: the extents must be known, and the axes below %d",
-                             CN_MAX_RANK);
-    return cn__axis_from_last(sparsemax_of_last(cn__axis_to_last(x, axis)), axis);
+    if (x->shape.rank == CN_MAX_RANK || x->shape.dim[axis] < 0)
+        return cn__fail_null(
+            CN_ERROR_SHAPE,
+            "sparsemax: the extent of axis %d must be known, and there must be less "
+            "than %d axes",
+            axis, CN_MAX_RANK);
+    x = cn__axis_to_last(x, axis);
+    return x ? cn__axis_from_last(sparsemax_of_last(x), axis) : NULL;
 }
 
 /* ---- the table ---- */

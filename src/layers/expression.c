@@ -125,7 +125,7 @@ static cn_status read_argument(reader *r, cn__expression *e)
 {
     if (e->count == (int)CN__COUNT(e->arguments))
         return fail(r, "there are too many arguments");
-    const char *key, *text;
+    const char *key = NULL, *text = NULL;
     CN__TRY(read_name(r, &key));
     if (!take(r, '='))
         return fail(r, "an argument is not of the form key=value");

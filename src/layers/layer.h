@@ -47,9 +47,9 @@ typedef struct cn__option {
 } cn__option;
 
 /* For an options struct T: CN__OPTION(T, filters, CN__INT, .required = true, .low = 1, ...). */
-#define CN__OPTION(T, member, kind_, ...)                                                          \
+#define CN__OPTION(T, member, ...)                                                                 \
     {                                                                                              \
-        .name = #member, .kind = kind_, .offset = offsetof(T, member), __VA_ARGS__                 \
+        .name = #member, .offset = offsetof(T, member), .kind = __VA_ARGS__                        \
     }
 
 struct cn__layer_type {

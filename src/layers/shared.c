@@ -53,7 +53,7 @@ cn_status cn__layer_axes(const cn_tensor *x, const int64_t *axes, unsigned *bits
 {
     *bits = 0;
     for (int i = 0; i < CN_MAX_RANK && axes[i] != 0; i++) {
-        int axis;
+        int axis = 0;
         CN__TRY(cn__layer_axis(x, axes[i], &axis));
         *bits |= 1u << axis;
     }

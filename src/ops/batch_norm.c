@@ -183,12 +183,12 @@ void cn_batch_moments_f32(int64_t rows, int64_t channels, const float *x, float 
 
 /* ---- gradient ---- */
 
-/* With d = x - mean, s = 1 / sqrt(variance + epsilon), B = sum of dy and D = sum of dy d:
- * dbeta = B, dgamma = s D, dx = gamma s (dy - B / rows - d s^2 D / rows). */
+/* With d = x - mean, s = 1 / sqrt(variance + epsilon), B = sum of dy and D = sum of dy d (`of_dy`
+ * and `of_product`): dbeta = B, dgamma = s D, dx = gamma s (dy - B / rows - d s^2 D / rows). */
 static void gradient_of_x(int64_t rows, int64_t channels, int64_t first, const float *x,
                           const float *mean, const float *variance, const float *gamma,
-                          float epsilon, const double *sums, const float *dy, float *dx,
-                          cn_pool *pool)
+                          float epsilon, const double *of_dy, const double *of_product,
+                          const float *dy, float *dx, cn_pool *pool)
 {
     float scale[most_columns], shift[most_columns], dy_scale[most_columns];
     affine_context c = {.l = layout_of(rows, channels, first, CN__CHUNK),
@@ -203,10 +203,10 @@ static void gradient_of_x(int64_t rows, int64_t channels, int64_t first, const f
         int64_t channel = first + i;
         double s = inverse_deviation(variance[channel], epsilon);
         double factor = gamma ? (double)gamma[channel] * s : s;
-        double of_x = -factor * s * s * sums[channels + channel] / (double)rows;
+        double of_x = -factor * s * s * of_product[i] / (double)rows;
         dy_scale[i] = (float)factor;
         scale[i] = (float)of_x;
-        shift[i] = (float)(-factor * sums[channel] / (double)rows - of_x * (double)mean[channel]);
+        shift[i] = (float)(-factor * of_dy[i] / (double)rows - of_x * (double)mean[channel]);
     }
     repeat(&c.l, dy_scale);
     repeat(&c.l, scale);
@@ -214,26 +214,22 @@ static void gradient_of_x(int64_t rows, int64_t channels, int64_t first, const f
     cn__pool_run(pool, affine_task, &c, (size_t)c.l.parts);
 }
 
-cn_status cn_batch_norm_gradient_f32(int64_t rows, int64_t channels, const float *x,
-                                     const float *mean, const float *variance, const float *gamma,
-                                     float epsilon, const float *dy, float *dx, float *dgamma,
-                                     float *dbeta, cn_pool *pool)
+void cn_batch_norm_gradient_f32(int64_t rows, int64_t channels, const float *x, const float *mean,
+                                const float *variance, const float *gamma, float epsilon,
+                                const float *dy, float *dx, float *dgamma, float *dbeta,
+                                cn_pool *pool)
 {
-    double *sums = cn__calloc((size_t)cn__max(channels, 0), 2 * sizeof *sums);
-    if (!sums)
-        return cn_error_status();
     for (int64_t first = 0; first < channels; first += most_columns) {
-        int64_t columns = column_sums(rows, channels, first, dy, NULL, NULL, sums + first, pool);
-        (void)column_sums(rows, channels, first, x, mean + first, dy, sums + channels + first,
-                          pool);
-        for (int64_t i = first; dbeta && i < first + columns; i++)
-            dbeta[i] = (float)sums[i];
-        for (int64_t i = first; dgamma && i < first + columns; i++)
-            dgamma[i] = (float)(sums[channels + i] * inverse_deviation(variance[i], epsilon));
+        double of_dy[most_columns], of_product[most_columns];
+        int64_t columns = column_sums(rows, channels, first, dy, NULL, NULL, of_dy, pool);
+        (void)column_sums(rows, channels, first, x, mean + first, dy, of_product, pool);
+        for (int64_t i = 0; dbeta && i < columns; i++)
+            dbeta[first + i] = (float)of_dy[i];
+        for (int64_t i = 0; dgamma && i < columns; i++)
+            dgamma[first + i] =
+                (float)(of_product[i] * inverse_deviation(variance[first + i], epsilon));
         if (dx)
-            gradient_of_x(rows, channels, first, x, mean, variance, gamma, epsilon, sums, dy, dx,
-                          pool);
+            gradient_of_x(rows, channels, first, x, mean, variance, gamma, epsilon, of_dy,
+                          of_product, dy, dx, pool);
     }
-    cn__free(sums);
-    return CN_OK;
 }

@@ -182,20 +182,26 @@ static void run_panel(const run_context *c, const cn__conv_phase *phase, int64_t
     }
 }
 
+/* `total` in as few equal parts as parts of at most `most` allow: the size of one. */
+static int64_t equal_parts(int64_t total, int64_t most)
+{
+    return cn__ceil_div(total, cn__max(1, cn__ceil_div(total, cn__max(1, most))));
+}
+
 /* The next panel of a phase: as many taps as the cache and the pointer list hold, or a part of the
  * channels of one tap. False after the last. */
 static bool next_panel(const cn_conv_plan *plan, const cn__conv_phase *phase, int64_t width,
                        int64_t rows, panel *part)
 {
-    int64_t fit = cn__max(1, panel_bytes / ((int64_t)sizeof(float) * width)); /* channels */
+    int64_t channels = panel_bytes / ((int64_t)sizeof(float) * width);
+    int64_t taps = cn__min(channels / plan->depth, most_pointers / rows);
     part->channel += part->depth;
     if (part->taps == 0 || part->channel == plan->depth) {
         part->first += part->taps;
         part->channel = 0;
-        part->taps = cn__min(phase->taps - part->first,
-                             cn__max(1, cn__min(fit / plan->depth, most_pointers / rows)));
+        part->taps = cn__min(phase->taps - part->first, equal_parts(phase->taps, taps));
     }
-    part->depth = cn__min(fit, plan->depth - part->channel);
+    part->depth = cn__min(plan->depth - part->channel, equal_parts(plan->depth, channels));
     return part->first < phase->taps;
 }
 

@@ -90,7 +90,7 @@ static bool close_to(double y, double exact, double tolerance)
 {
     if (isnan(exact))
         return isnan(y);
-    exact = fabs(exact) > (double)FLT_MAX * (1 + 3e-8) ? copysign(INFINITY, exact) : exact;
+    exact = fabs(exact) > (double)FLT_MAX * (1 + 3e-8) ? copysign((double)INFINITY, exact) : exact;
     if (isinf(exact) || isinf(y))
         return y == exact ||
                (fabs(exact) > 0.9999995 * (double)FLT_MAX && fabs(y) > 0.9999995 * (double)FLT_MAX);

@@ -65,9 +65,9 @@ static const expected activations[] = {
     {"log_softmax", 2, {0, 1}, {-1.31326169f, -0.31326169f}},
     {"glu", 4, {1, 2, 0, 1}, {0.5f, 1.46211716f}},
     {"sparsemax", 3, {1, 2, 3}, {0, 0, 1}},
-    {"sparsemax", 3, {0.1f, 0.5f, 0.6f}, {0.03333333f, 0.43333333f, 0.53333333f}},
-    {"sparsemax", 3, {1, 1, 0.5f}, {0.5f, 0.5f, 0}},
-    {"sparsemax", 2, {2, 2}, {0.5f, 0.5f}},
+    {"sparsemax", 2, {0.1f, -0.2f}, {0.6f, 0.3f}},
+    {"sparsemax", 3, {1, 1, 0.5f}, {0, 0, 0}},
+    {"sparsemax", 2, {-1, -1}, {1, 1}},
 };
 
 static void test_activation(void **state)

@@ -34,6 +34,8 @@ typedef struct example {
 LAYER(dense, cn_dense(2, .kernel_initializer = "ones", .bias_initializer = "Constant(value=0.5)"))
 LAYER(dense_softmax, cn_dense(2, "softmax", .kernel_initializer = "ones", .use_bias = CN_FALSE))
 LAYER(activation, cn_activation("relu(negative_slope=0.5)"))
+LAYER(glu, cn_activation("glu(axis=1)"))
+LAYER(sparsemax, cn_activation("sparsemax(axis=1)"))
 LAYER(relu, cn_relu(.max_value = 1, .negative_slope = 0.5f))
 LAYER(relu_plain, cn_relu())
 LAYER(leaky_relu, cn_leaky_relu())
@@ -146,6 +148,8 @@ static const example examples[] = {
     {"dense, 5 axes", dense, {{1, 1, 1, 2, 2}}, 0, {1, 1, 1, 2, 2}, {1.5f, 1.5f, 5.5f, 5.5f}},
     {"dense softmax", dense_softmax, {{1, 3}}, 0, {1, 2}, {0.5f, 0.5f}},
     {"activation", activation, {{1, 3}}, -1, {1, 3}, {-0.5f, 0, 1}},
+    {"glu", glu, {{1, 4, 1}}, 0, {1, 2, 1}, {0, 0.95257413f}},
+    {"sparsemax", sparsemax, {{1, 2, 1}}, 0, {1, 2, 1}, {0, 1}},
     {"relu", relu, {{1, 4}}, -1, {1, 4}, {-0.5f, 0, 1, 1}},
     {"relu plain", relu_plain, {{1, 4}}, -1, {1, 4}, {0, 0, 1, 2}},
     {"leaky relu", leaky_relu, {{1, 3}}, -1, {1, 3}, {-0.3f, 0, 1}},

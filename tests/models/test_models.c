@@ -255,9 +255,19 @@ static void test_summary_of_a_graph(void **state)
     char *text = cn_model_summary(m, &(cn_summary_options){.width = 64, .ascii = true});
     assert_non_null(text);
     assert_string_equal(text, "Model: \"g\"\n"
-                              "+=================+===============+=========+===============+\n"
-                              "| Layer (type)    | Output Shape  | Param # | Connected to  |\n"
-                              "+=================+===============+=========+===============+\n");
+                              "+====================+===============+=========+===============+\n"
+                              "| Layer (type)       | Output Shape  | Param # | Connected to  |\n"
+                              "+====================+===============+=========+===============+\n"
+                              "| x (InputLayer)     | (None, 2)     |       0 | -             |\n"
+                              "+--------------------+---------------+---------+---------------+\n"
+                              "| a (Dense)          | (None, 2)     |       6 | x[0][0]       |\n"
+                              "+--------------------+---------------+---------+---------------+\n"
+                              "| sum (Add)          | (None, 2)     |       0 | x[0][0],      |\n"
+                              "|                    |               |         | a[0][0]       |\n"
+                              "+--------------------+---------------+---------+---------------+\n"
+                              " Total params: 6 (24.00 B)\n"
+                              " Trainable params: 6 (24.00 B)\n"
+                              " Non-trainable params: 0 (0.00 B)\n");
     cn_free_text(text);
     text = cn_model_summary_json(m);
     assert_non_null(strstr(text, "\"parameters\": 6"));

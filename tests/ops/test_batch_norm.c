@@ -95,9 +95,8 @@ static void nothing(void **state)
     float number = 5;
     cn_batch_norm_f32(0, 1, NULL, &number, &number, NULL, NULL, epsilon, NULL, NULL);
     cn_batch_norm_f32(4, 0, NULL, NULL, NULL, NULL, NULL, epsilon, NULL, NULL);
-    assert_int_equal(cn_batch_norm_gradient_f32(0, 1, NULL, &number, &number, NULL, epsilon, NULL,
-                                                NULL, NULL, &number, NULL),
-                     CN_OK);
+    cn_batch_norm_gradient_f32(0, 1, NULL, &number, &number, NULL, epsilon, NULL, NULL, NULL,
+                               &number, NULL);
     assert_true(number == 0);
 }
 
@@ -133,20 +132,18 @@ static void check_gradient(int64_t rows, int64_t channels, cn_pool *pool)
     float *dbeta = test_floats(channels), *again = test_floats(rows * channels);
     double *slopes = test_doubles(rows * channels);
     cn_batch_moments_f32(rows, channels, p.x, p.mean, p.variance, pool);
-    assert_int_equal(cn_batch_norm_gradient_f32(rows, channels, p.x, p.mean, p.variance, p.gamma,
-                                                epsilon, p.dy, dx, dgamma, dbeta, pool),
-                     CN_OK);
+    cn_batch_norm_gradient_f32(rows, channels, p.x, p.mean, p.variance, p.gamma, epsilon, p.dy, dx,
+                               dgamma, dbeta, pool);
     differences(&p, p.wide_x, rows * channels, slopes);
-    assert_close("dx", dx, slopes, rows * channels, rows == 1 ? 2e-4 : 1e-5);
+    assert_close("dx", dx, slopes, rows * channels, rows <= 2 ? 2e-4 : 2e-5);
     differences(&p, p.wide_gamma, channels, slopes);
     if (p.gamma)
         assert_close("dgamma", dgamma, slopes, channels, 1e-5);
     differences(&p, p.wide_beta, channels, slopes);
     if (p.beta)
         assert_close("dbeta", dbeta, slopes, channels, 1e-6);
-    assert_int_equal(cn_batch_norm_gradient_f32(rows, channels, p.x, p.mean, p.variance, p.gamma,
-                                                epsilon, p.dy, again, NULL, NULL, pool),
-                     CN_OK);
+    cn_batch_norm_gradient_f32(rows, channels, p.x, p.mean, p.variance, p.gamma, epsilon, p.dy,
+                               again, NULL, NULL, pool);
     assert_memory_equal(dx, again, (size_t)(rows * channels) * sizeof *dx);
     free(dx);
     free(dgamma);
@@ -179,9 +176,8 @@ static void all_of_it(void *context, float *out, cn_pool *pool)
     cn_batch_moments_f32(p->rows, p->channels, p->x, mean, variance, pool);
     cn_batch_norm_f32(p->rows, p->channels, p->x, mean, variance, p->gamma, p->beta, epsilon, y,
                       pool);
-    assert_int_equal(cn_batch_norm_gradient_f32(p->rows, p->channels, p->x, mean, variance,
-                                                p->gamma, epsilon, p->dy, dx, dgamma, dbeta, pool),
-                     CN_OK);
+    cn_batch_norm_gradient_f32(p->rows, p->channels, p->x, mean, variance, p->gamma, epsilon, p->dy,
+                               dx, dgamma, dbeta, pool);
 }
 
 static void threads(void **state)

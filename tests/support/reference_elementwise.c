@@ -282,7 +282,7 @@ double reference_binary(cn_binary op, double a, double b)
     case CN_GREATER_EQUAL:
         return a >= b;
     default:
-        return NAN;
+        return (double)NAN;
     }
 }
 
@@ -311,7 +311,7 @@ void reference_reduce(cn_reduction reduction, const cn_shape *shape, unsigned ax
             reduced *= (double)shape->dim[i];
         }
     for (int64_t o = 0; o < cn_shape_count(&kept); o++)
-        out[o] = reduction == CN_MAX ? -INFINITY : 0;
+        out[o] = reduction == CN_MAX ? (double)-INFINITY : 0;
     for (int64_t i = 0; i < cn_shape_count(shape); i++) {
         double *to = &out[reference_broadcast_index(shape, i, &kept)], x = (double)in[i];
         if (reduction == CN_MAX)
@@ -331,7 +331,7 @@ void reference_softmax(const cn_shape *shape, int axis, bool logarithm, const do
         inner *= shape->dim[i];
     for (int64_t i = 0; i < cn_shape_count(shape); i++) {
         int64_t first = i / (n * inner) * n * inner + i % inner;
-        double most = -INFINITY, sum = 0;
+        double most = (double)-INFINITY, sum = 0;
         for (int64_t j = 0; j < n; j++)
             most = fmax(most, in[first + j * inner]);
         for (int64_t j = 0; j < n; j++)

@@ -1,0 +1,3 @@
+ln -s "$cases/../../golden" golden
+cornu shapes --count 2 --seed 1 -o pictures >made
+cornu predict golden/keras3/h_multi_output.keras pictures/00000* -o out.npy

@@ -1,0 +1,5 @@
+ln -s "$cases/../../golden" golden
+cornu shapes --count 2 --seed 1 -o pictures >made
+cornu predict golden/keras3/b_autoencoder.keras pictures/00000* -o out.png
+cornu predict golden/keras3/b_autoencoder.keras pictures/*
+ls

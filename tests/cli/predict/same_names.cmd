@@ -1,0 +1,1 @@
+cornu predict model.h5 a/cat.png b/cat.jpg

@@ -1,0 +1,1 @@
+cornu predict model.h5 cat.png -o out.txt

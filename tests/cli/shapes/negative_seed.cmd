@@ -1,0 +1,1 @@
+cornu shapes --seed -1 -o pictures

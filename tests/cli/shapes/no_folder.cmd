@@ -1,0 +1,2 @@
+echo >file
+cornu shapes -o file/pictures

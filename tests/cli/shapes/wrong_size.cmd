@@ -1,0 +1,1 @@
+cornu shapes --size 4 -o pictures

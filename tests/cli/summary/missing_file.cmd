@@ -1,0 +1,1 @@
+cornu summary nothing.h5

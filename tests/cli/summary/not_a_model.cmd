@@ -1,0 +1,2 @@
+echo nothing >model.h5
+cornu summary model.h5

@@ -1,0 +1,1 @@
+cornu summary --width 5000 model.h5
