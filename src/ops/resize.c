@@ -14,6 +14,7 @@
 
 enum {
     most_taps = 4,
+    narrow = 8,           /* channels from which on kernels are called */
     scatter_channels = 32 /* channels of a task of the gradient */
 };
 
@@ -179,6 +180,21 @@ static row_taps taps_of_row(const resize_context *c, int64_t row)
 
 /* ---- forward ---- */
 
+/* With few channels a kernel's call would cost more than its work. */
+static void resize_narrow_cell(const resize_context *c, const row_taps *rows, const taps *x,
+                               const float *image, float *out)
+{
+    for (int64_t k = 0; k < c->channels; k++)
+        out[k] = 0;
+    for (int i = 0; i < rows->count; i++)
+        for (int j = 0; j < x->count; j++) {
+            const float *in = image + (rows->row[i] * c->in[2] + x->at[j]) * c->channels;
+            float weight = (float)(rows->weight[i] * x->weight[j]);
+            for (int64_t k = 0; k < c->channels; k++)
+                out[k] += weight * in[k];
+        }
+}
+
 /* The first tap is written, the others are added. */
 static void resize_cell(const resize_context *c, const row_taps *rows, const taps *x,
                         const float *image, float *out)
@@ -208,7 +224,11 @@ static void resize_task(void *context, size_t index)
         row_taps rows = taps_of_row(c, row);
         for (int64_t i = 0; i < c->out[2]; i++) {
             taps x = axis_taps(c, 2, i);
-            resize_cell(c, &rows, &x, image, c->to + (row * c->out[2] + i) * c->channels);
+            float *out = c->to + (row * c->out[2] + i) * c->channels;
+            if (c->channels < narrow)
+                resize_narrow_cell(c, &rows, &x, image, out);
+            else
+                resize_cell(c, &rows, &x, image, out);
         }
     }
 }
