@@ -109,76 +109,125 @@ typedef struct run_context {
 } run_context;
 
 /* Taps `first` to `first + taps`, input channels `channel` to `channel + depth` of a group's sum.
- */
+ * The first tap's places along the axes are z, y, x. */
 typedef struct panel {
     int64_t first, taps;
     int64_t channel, depth;
+    int64_t z, y, x;
 } panel;
 
-/* The taps (numbered z, y, x) and the image of one pixel, turned into pointers: one for each tap of
- * the panel, `step` apart. Padding points to zeros. */
-static void point_pixel(const cn_conv_plan *plan, const cn__conv_phase *phase, const float *in,
-                        const cn__pixel *pixel, const panel *part, const float **to, int64_t step)
+static int64_t image_floats(const int64_t *extents, int64_t channels)
+{
+    return extents[0] * extents[1] * extents[2] * channels;
+}
+
+/* Turns the taps of a panel (numbered z, y, x) into pointers for `run` pixels of one line, `pixel`
+ * the first of them: to[t * step + r] for tap t and pixel r. Padding points to zeros. */
+static void point_line(const cn_conv_plan *plan, const cn__conv_phase *phase, const float *in,
+                       const cn__pixel *pixel, int64_t run, const panel *part, const float **to,
+                       int64_t step)
 {
     const cn__axis_phase *az = phase->axis[0], *ay = phase->axis[1], *ax = phase->axis[2];
-    if (part->taps == 0)
-        return; /* no tap reaches this phase: its outputs are the bias */
     const int64_t *z = az->in + pixel->z * az->taps;
     const int64_t *y = ay->in + pixel->y * ay->taps;
     const int64_t *x = ax->in + pixel->x * ax->taps;
-    int64_t tx = part->first % ax->taps, rest = part->first / ax->taps;
-    int64_t ty = rest % ay->taps, tz = rest / ay->taps;
-    for (int64_t left = part->taps; left > 0;) {
-        int64_t run = cn__min(left, ax->taps - tx);
+    int64_t tz = part->z, ty = part->y, tx = part->x;
+    for (int64_t t = 0; t < part->taps; t++, to += step) {
         bool outside = z[tz] < 0 || y[ty] < 0;
         const float *line = outside ? plan->zeros : in + z[tz] + y[ty];
-        for (int64_t i = 0; i < run; i++, to += step) {
-            int64_t offset = x[tx + i];
-            *to = outside || offset < 0 ? plan->zeros : line + offset;
+        for (int64_t r = 0; r < run; r++) {
+            int64_t offset = x[r * ax->taps + tx];
+            to[r] = outside || offset < 0 ? plan->zeros : line + offset;
         }
-        left -= run;
-        tx = 0;
-        if (++ty == ay->taps) {
-            ty = 0;
-            tz++;
+        if (++tx == ax->taps) {
+            tx = 0;
+            if (++ty == ay->taps) {
+                ty = 0;
+                tz++;
+            }
         }
     }
 }
 
-static float *pixel_out(const cn_conv_plan *plan, const cn__conv_phase *phase, float *out,
-                        const cn__pixel *pixel)
+/* Input and output pointers of the next `rows` pixels, which may lie on several lines and in
+ * several images: in[t * rows + r], out[r]. Moves `pixel` behind them. */
+static void point_pixels(const cn_conv_plan *plan, const cn__conv_phase *phase, const float *in,
+                         float *out, const panel *part, int64_t rows, cn__pixel *pixel,
+                         const float **ins, float **outs)
 {
-    int64_t image = plan->conv.out[0] * plan->conv.out[1] * plan->conv.out[2];
-    return out + pixel->image * image * plan->conv.out_channels + phase->axis[0]->out[pixel->z] +
-           phase->axis[1]->out[pixel->y] + phase->axis[2]->out[pixel->x];
+    const cn_conv *conv = &plan->conv;
+    int64_t in_image = image_floats(conv->in, conv->in_channels);
+    int64_t out_image = image_floats(conv->out, conv->out_channels);
+    for (int64_t r = 0; r < rows;) {
+        int64_t run = cn__min(rows - r, phase->axis[2]->count - pixel->x);
+        point_line(plan, phase, in + pixel->image * in_image, pixel, run, part, ins + r, rows);
+        float *line = out + pixel->image * out_image + phase->axis[0]->out[pixel->z] +
+                      phase->axis[1]->out[pixel->y];
+        for (int64_t i = 0; i < run; i++)
+            outs[r + i] = line + phase->axis[2]->out[pixel->x + i];
+        r += run;
+        pixel->x += run - 1;
+        cn__pixel_next(phase, pixel);
+    }
 }
 
-static int64_t image_floats(const cn_conv *conv)
-{
-    return conv->in[0] * conv->in[1] * conv->in[2] * conv->in_channels;
-}
-
-/* All tiles of the pixels `first` to `end` for one panel. */
-static void run_panel(const run_context *c, const cn__conv_phase *phase, int64_t first, int64_t end,
-                      int64_t in_offset, int64_t out_offset, int vectors, const panel *part,
-                      cn__tile tile)
-{
-    const cn_conv_plan *plan = c->plan;
+/* The pixels of one tile, made ready. */
+typedef struct tile_pixels {
+    int64_t rows;
     const float *in[most_pointers];
     float *out[CN__MAX_ROWS];
-    int64_t most = plan->kernels->rows[vectors], image = image_floats(&plan->conv);
-    cn__pixel pixel = cn__pixel_at(phase, first);
-    tile.in = in;
-    tile.out = out;
+} tile_pixels;
+
+/* What all tiles of a task have in common. */
+typedef struct place {
+    const cn__conv_phase *phase;
+    int64_t in, out; /* offsets of the group's and block's channels */
+    int vectors;
+} place;
+
+/* Asks for the memory of a tile that is not in the second-level cache yet: the output, and the
+ * input of the first and the last tap, which reach furthest. What the others read was read by tiles
+ * before. */
+static void fetch_ahead(const tile_pixels *next, const panel *part)
+{
+    enum { line = 16 };
+    for (int64_t t = 0; t < part->taps; t += cn__max(1, part->taps - 1))
+        for (int64_t r = 0; r < next->rows; r++)
+            for (int64_t k = 0; k < part->depth; k += line)
+                __builtin_prefetch(next->in[t * next->rows + r] + k, 0, 2);
+    for (int64_t r = 0; r < next->rows; r++)
+        for (int64_t n = 0; n < 4 * line; n += line)
+            __builtin_prefetch(next->out[r] + n, 1, 2);
+}
+
+static void make_ready(const run_context *c, const place *at, const panel *part, int64_t rows,
+                       cn__pixel *pixel, tile_pixels *tile)
+{
+    tile->rows = rows;
+    point_pixels(c->plan, at->phase, c->in + at->in + part->channel, c->out + at->out, part, rows,
+                 pixel, tile->in, tile->out);
+    fetch_ahead(tile, part);
+}
+
+/* All tiles of the pixels `first` to `end` for one panel. Each is made ready while its predecessor
+ * is still to be computed, so that its input arrives in time. */
+static void run_panel(const run_context *c, const place *at, int64_t first, int64_t end,
+                      const panel *part, cn__tile tile)
+{
+    const cn__kernels *kernels = c->plan->kernels;
+    tile_pixels two[2], *now = &two[0], *next = &two[1];
+    int64_t most = kernels->rows[at->vectors];
+    cn__pixel pixel = cn__pixel_at(at->phase, first);
+    make_ready(c, at, part, cn__min(most, end - first), &pixel, now);
     for (int64_t m = first; m < end; m += most) {
-        int64_t rows = cn__min(most, end - m);
-        for (int64_t r = 0; r < rows; r++) {
-            point_pixel(plan, phase, c->in + pixel.image * image + in_offset + part->channel,
-                        &pixel, part, in + r, rows);
-            out[r] = pixel_out(plan, phase, c->out + out_offset, &pixel);
-            cn__pixel_next(phase, &pixel);
-        }
-        plan->kernels->tile[vectors][rows](&tile);
+        if (m + most < end)
+            make_ready(c, at, part, cn__min(most, end - m - most), &pixel, next);
+        tile.in = now->in;
+        tile.out = now->out;
+        kernels->tile[at->vectors][now->rows](&tile);
+        tile_pixels *done = now;
+        now = next;
+        next = done;
     }
 }
 
@@ -186,6 +235,16 @@ static void run_panel(const run_context *c, const cn__conv_phase *phase, int64_t
 static int64_t equal_parts(int64_t total, int64_t most)
 {
     return cn__ceil_div(total, cn__max(1, cn__ceil_div(total, cn__max(1, most))));
+}
+
+static void place_first_tap(const cn__conv_phase *phase, panel *part)
+{
+    if (phase->taps == 0)
+        return;
+    int64_t lines = part->first / phase->axis[2]->taps;
+    part->x = part->first % phase->axis[2]->taps;
+    part->y = lines % phase->axis[1]->taps;
+    part->z = lines / phase->axis[1]->taps;
 }
 
 /* The next panel of a phase: as many taps as the cache and the pointer list hold, or a part of the
@@ -200,6 +259,7 @@ static bool next_panel(const cn_conv_plan *plan, const cn__conv_phase *phase, in
         part->first += part->taps;
         part->channel = 0;
         part->taps = cn__min(phase->taps - part->first, equal_parts(phase->taps, taps));
+        place_first_tap(phase, part);
     }
     part->depth = cn__min(plan->depth - part->channel, equal_parts(plan->depth, channels));
     return part->first < phase->taps;
@@ -210,12 +270,11 @@ static void run_tile_task(const run_context *c, const cn__conv_phase *phase, int
 {
     const cn_conv_plan *plan = c->plan;
     int64_t width = block->vectors * plan->kernels->lanes;
-    int64_t in_offset = group * plan->depth;
-    int64_t out_offset = group * plan->columns + block->first;
+    place at = {phase, group * plan->depth, group * plan->columns + block->first, block->vectors};
     const float *weights = packed_block(plan, (float *)(uintptr_t)c->packed, phase, group, block);
     _Alignas(64) float start[CN__MAX_VECTORS * 16] = {0};
     if (c->bias != NULL)
-        memcpy(start, c->bias + out_offset, (size_t)block->columns * sizeof(float));
+        memcpy(start, c->bias + at.out, (size_t)block->columns * sizeof(float));
     cn__tile tile = {.start = start,
                      .columns = block->columns,
                      .weights_tap = plan->depth * width,
@@ -234,7 +293,7 @@ static void run_tile_task(const run_context *c, const cn__conv_phase *phase, int
             tile.low = c->clamp.low;
             tile.high = c->clamp.high;
         }
-        run_panel(c, phase, first, end, in_offset, out_offset, block->vectors, &now, tile);
+        run_panel(c, &at, first, end, &now, tile);
         tile.start = NULL;
     } while (more);
 }
@@ -247,7 +306,7 @@ static void run_depthwise_task(const run_context *c, const cn__conv_phase *phase
     const float *in[most_pointers];
     float *out[most];
     int64_t pixels = cn__max(1, cn__min(most, most_pointers / cn__max(1, phase->taps)));
-    panel all = {0, phase->taps, 0, 1};
+    panel all = {.taps = phase->taps, .depth = 1};
     cn__depthwise work = {.taps = phase->taps,
                           .channels = plan->conv.out_channels,
                           .in = in,
@@ -257,15 +316,9 @@ static void run_depthwise_task(const run_context *c, const cn__conv_phase *phase
                           .low = c->clamp.low,
                           .high = c->clamp.high};
     cn__pixel pixel = cn__pixel_at(phase, first);
-    int64_t image = image_floats(&plan->conv);
     for (int64_t m = first; m < end; m += pixels) {
         work.pixels = cn__min(pixels, end - m);
-        for (int64_t r = 0; r < work.pixels; r++) {
-            point_pixel(plan, phase, c->in + pixel.image * image, &pixel, &all, in + r,
-                        work.pixels);
-            out[r] = pixel_out(plan, phase, c->out, &pixel);
-            cn__pixel_next(phase, &pixel);
-        }
+        point_pixels(plan, phase, c->in, c->out, &all, work.pixels, &pixel, in, out);
         plan->kernels->depthwise(&work);
     }
 }

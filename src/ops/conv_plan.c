@@ -10,10 +10,10 @@ static const double task_multiplications = 1 << 20;
 enum {
     /* Tasks that a large convolution is cut into at least, so that many threads share them evenly.
      */
-    wanted_tasks = 64,
+    wanted_tasks = 32,
     /* Fewest and most output pixels of a task. Few pixels would read the packed kernel, which may
      * not fit the second-level cache, too often. */
-    least_pixels = 128,
+    least_pixels = 256,
     most_pixels = 4096,
     /* Pixels that a part of a kernel gradient's sum has at least. */
     least_part = 1024
