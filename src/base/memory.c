@@ -5,16 +5,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define ALIGNMENT 64 /* a cache line, and the longest vector */
 
 /* ---- the hook ---- */
 
+/* Large blocks are asked for in large pages where the system has them (transparent huge pages):
+ * their contents are walked through in an order that spends many entries of the page tables' cache.
+ */
+enum { large_page = 2 << 20, large_block = 4 << 20 };
+
 static void *system_allocate(size_t size, size_t alignment, void *context)
 {
     (void)context;
+    if (size >= large_block)
+        alignment = large_page;
     size_t rounded = (size + alignment - 1) / alignment * alignment;
-    return aligned_alloc(alignment, rounded);
+    void *memory = aligned_alloc(alignment, rounded);
+#ifdef MADV_HUGEPAGE
+    if (memory != NULL && size >= large_block)
+        (void)madvise(memory, rounded, MADV_HUGEPAGE);
+#endif
+    return memory;
 }
 
 static void system_release(void *memory, void *context)
