@@ -62,6 +62,11 @@ static const cli_option options[] = {
      .help = "what relu does to the signal on its way back: keeps its\npositive part (default), "
              "the derivative, or both"},
     {.name = "columns", .kind = CLI_INTEGER, AT(columns), .value = "N", .help = "tiles in a row"},
+    {.name = "tile",
+     .kind = CLI_INTEGER,
+     AT(tile),
+     .value = "N",
+     .help = "pixels of a tile's longer side (default: by their\nnumber)"},
     {.name = "input",
      .kind = CLI_INTEGER,
      .offset = offsetof(settings, input),
@@ -96,7 +101,8 @@ static int write_picture(const job *j)
                                  .caption = caption,
                                  .data_format = j->f->format,
                                  .projections = j->projections,
-                                 .columns = look->columns};
+                                 .columns = look->columns,
+                                 .tile_pixels = look->tile};
     cn_array *picture = cn_maps_picture(j->maps, j->filters.filter, j->filters.count, &o);
     cn_status status = picture ? cn_image_write(path, picture) : cn_error_status();
     cn_array_free(picture);
@@ -198,7 +204,8 @@ const cli_command cli_deconv = {
         "back to the image through transposed convolutions with the model's own kernels: pooling\n"
         "is undone with the places of the maxima, relu keeps what is positive (Zeiler and\n"
         "Fergus, 2013). The picture shows every map beside its projection, the strongest first.\n"
-        "In a projection grey is 0.\n\n"
+        "In a map black is 0 and white the greatest value; where there are negative values, blue\n"
+        "is below 0 and red above. In a projection grey is 0.\n\n"
         "IMAGE is a PNG or JPEG, an .npy that holds what the model takes, or an .npz with the\n"
         "arrays x0, x1 ... for its inputs; of several samples the first is shown.\n\n"
         "example:\n"

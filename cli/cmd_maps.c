@@ -44,6 +44,11 @@ static const cli_option options[] = {
      .value = "OUT.npy",
      .help = "write the layer's output, all maps, as an array, too"},
     {.name = "columns", .kind = CLI_INTEGER, AT(columns), .value = "N", .help = "tiles in a row"},
+    {.name = "tile",
+     .kind = CLI_INTEGER,
+     AT(tile),
+     .value = "N",
+     .help = "pixels of a tile's longer side (default: by their\nnumber)"},
     FEED_OPTIONS(settings),
     {0},
 };
@@ -62,7 +67,8 @@ static int draw(const settings *s, const feed *f, const cn_layer *layer, const c
     cn_maps_picture_options o = {.title = cn_layer_name(layer),
                                  .caption = caption,
                                  .data_format = f->format,
-                                 .columns = s->look.columns};
+                                 .columns = s->look.columns,
+                                 .tile_pixels = s->look.tile};
     cn_array *picture =
         code == CLI_OK ? cn_maps_picture(maps, filters.filter, filters.count, &o) : NULL;
     if (code == CLI_OK && (!picture || cn_image_write(path, picture) != CN_OK))

@@ -2,6 +2,7 @@
 #include "feed.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +47,7 @@ static bool read_number(const char *text, double *value)
             return false;
         *value /= divisor;
     }
-    return *end == '\0';
+    return *end == '\0' && isfinite(*value);
 }
 
 /* A model that scales its input itself takes 0 to 255. */
@@ -77,14 +78,24 @@ static int take_numbers(feed *f, const feed_options *options)
     return CLI_OK;
 }
 
+/* The model, its weights from a file of their own unless that is NULL. */
+static cn_model *load(const char *model_path, const char *weights_path, cn_backend backend)
+{
+    cn_load_options options = {.backend = backend};
+    cn_model *model = cn_model_load(model_path, &options);
+    if (!model || !weights_path || cn_model_load_weights(model, weights_path, &options) == CN_OK)
+        return model;
+    cn_model_free(model);
+    return NULL;
+}
+
 int feed_open(feed *f, const feed_options *options, const char *model_path)
 {
     *f = (feed){.model_path = model_path, .color = options->color};
     if (options->threads < 0 || options->threads > 1024)
         return cli_fail_usage(NULL, "--threads takes a number from 1 to 1024, but got %" PRId64,
                               options->threads);
-    cn_load_options load = {.backend = (cn_backend)options->backend};
-    f->model = cn_model_load(model_path, &load);
+    f->model = load(model_path, options->weights, (cn_backend)options->backend);
     if (!f->model)
         return cli_fail_library();
     f->format = cn_model_data_format(f->model);

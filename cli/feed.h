@@ -13,7 +13,8 @@ enum { FEED_AUTO, FEED_RGB, FEED_BGR, FEED_GRAY, FEED_YCBCR };
 
 /* The options; a member of the settings of every such command. */
 typedef struct feed_options {
-    int color; /* FEED_AUTO ... */
+    const char *weights; /* a file; NULL: the model's own */
+    int color;           /* FEED_AUTO ... */
     const char *scale, *offset;
     cli_extents size;
     int64_t threads;
@@ -23,12 +24,18 @@ typedef struct feed_options {
 /* The rows of an options' table over settings with a member `feed`. */
 #define FEED_AT(settings, member) .offset = offsetof(settings, feed.member)
 #define FEED_OPTIONS(settings)                                                                     \
-    {.name = "color",                                                                              \
-     .kind = CLI_CHOICE,                                                                           \
-     FEED_AT(settings, color),                                                                     \
-     .value = "auto|rgb|bgr|gray|ycbcr",                                                           \
-     .help = "what the channels are (default gray for 1, rgb for 3);\n"                            \
-             "ycbcr is that of ITU-R BT.601, 16 to 235 or 240"},                                   \
+    {.name = "weights",                                                                            \
+     .kind = CLI_TEXT,                                                                             \
+     FEED_AT(settings, weights),                                                                   \
+     .value = "FILE",                                                                              \
+     .help = "read the weights from this file, such as what\n"                                     \
+             "save_weights() wrote for a MODEL that is .json"},                                    \
+        {.name = "color",                                                                          \
+         .kind = CLI_CHOICE,                                                                       \
+         FEED_AT(settings, color),                                                                 \
+         .value = "auto|rgb|bgr|gray|ycbcr",                                                       \
+         .help = "what the channels are (default gray for 1, rgb for 3);\n"                        \
+                 "ycbcr is that of ITU-R BT.601, 16 to 235 or 240"},                               \
         {.name = "scale",                                                                          \
          .kind = CLI_TEXT,                                                                         \
          FEED_AT(settings, scale),                                                                 \

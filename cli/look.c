@@ -66,6 +66,8 @@ int look_choose(const look_options *o, const cn_array *maps, cn_data_format form
         return cli_fail_usage(NULL, "--filters and --top exclude each other");
     if (o->top < 0)
         return cli_fail_usage(NULL, "--top takes a number from 1, but got %" PRId64, o->top);
+    if (o->columns < 0 || o->tile < 0)
+        return cli_fail_usage(NULL, "--columns and --tile take numbers from 1");
     if (o->filters)
         return parse(o->filters, all, filters);
     top = o->top ? o->top : top;
@@ -90,7 +92,7 @@ void look_path(char *path, const char *given, const char *file, const char *what
             if (*c == '/')
                 *c = '-';
     } else if (several) {
-        const char *dot = strrchr(given, '.');
+        const char *dot = strrchr(feed_name(given), '.');
         size_t length = dot ? (size_t)(dot - given) : strlen(given);
         (void)snprintf(path, LOOK_PATH, "%.*s-%s%s", (int)length, given, stem, dot ? dot : "");
     } else {

@@ -6,7 +6,7 @@
 
 typedef struct look_options {
     const char *layer, *filters, *output, *npy;
-    int64_t top, columns;
+    int64_t top, columns, tile;
 } look_options;
 
 /* Filters to show. */

@@ -1,14 +1,17 @@
 /* cornu/base.h - what every other part stands on: status codes and messages, shapes, arrays,
  * memory hooks, and threads.
  *
- * Conventions of the whole library
- *   Errors     An action returns a cn_status. A constructor returns NULL when it fails, and returns
- *              NULL when it is given a NULL that an earlier constructor returned, so that a chain
- * of calls is checked once, at its end. cn_error_message() then tells the first failure. Ownership
- * "get" functions lend; what "new", "copy", "load" and "read" functions return is the caller's, to
- * be released by the matching "free". Freeing NULL does nothing. Threads    Every function may be
- * called from any thread; one object must not be changed by one thread while another uses it. The
- * error message belongs to the calling thread.
+ * Conventions of the whole library:
+ *
+ * Errors: an action returns a cn_status. A constructor returns NULL when it fails, and returns NULL
+ * when it is given a NULL that an earlier constructor returned, so that a chain of calls is checked
+ * once, at its end. cn_error_message() then tells the first failure.
+ *
+ * Ownership: "get" functions lend; what "new", "copy", "load" and "read" functions return is the
+ * caller's, to be released by the matching "free". Freeing NULL does nothing.
+ *
+ * Threads: every function may be called from any thread; one object must not be changed by one
+ * thread while another uses it. The error message belongs to the calling thread.
  */
 #ifndef CORNU_BASE_H
 #define CORNU_BASE_H

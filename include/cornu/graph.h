@@ -25,12 +25,13 @@ typedef struct cn_tensor_list {
     ((cn_tensor_list){(int)(sizeof((cn_tensor *[]){__VA_ARGS__}) / sizeof(cn_tensor *)),           \
                       (cn_tensor *[]){__VA_ARGS__}})
 
-/* The shape with the batch first; -1 where it is known only when data comes. */
+/* The shape with the batch first; -1 where it is known only when data comes. NULL for NULL. */
 CN_API const cn_shape *cn_tensor_shape(const cn_tensor *tensor);
 CN_API cn_dtype cn_tensor_dtype(const cn_tensor *tensor);
-/* The name of the layer or operation that makes the tensor. */
+/* The name of the layer or operation that makes the tensor. Never NULL. */
 CN_API const char *cn_tensor_name(const cn_tensor *tensor);
-/* Releases a tensor's whole graph if no model or function holds it. */
+/* Releases a tensor's whole graph if no model or function holds it: once for all tensors that
+ * operations have joined. */
 CN_API void cn_tensor_release(cn_tensor *tensor);
 
 /* ---- inputs, constants ---- */
@@ -43,7 +44,10 @@ CN_API cn_tensor *cn_op_constant(cn_tensor *beside, const cn_array *array);
 /* A constant number, of shape (). */
 CN_API cn_tensor *cn_op_number(cn_tensor *beside, float value);
 
-/* ---- operations: each returns the tensor of its result, or NULL with a message ---- */
+/* ---- operations: each returns the tensor of its result, or NULL with a message ----
+ *
+ * They work on float32 numbers; only reshape and transpose take int32 too. Extents that are unknown
+ * are checked by the run that brings them. */
 
 /* How a convolution or a transposed convolution lies on its input. Zeros mean the defaults. */
 typedef struct cn_conv_options {
@@ -80,7 +84,8 @@ typedef struct cn_pool_options {
 /* `switches`, if not NULL, receives the tensor (int32) of the places of the maxima. */
 CN_API cn_tensor *cn_op_max_pool(cn_tensor *x, const cn_pool_options *options,
                                  cn_tensor **switches);
-/* `like` has the shape before pooling; only its shape is used. */
+/* `like` has the shape before pooling; only its shape is used. A run fails whose switches name
+ * cells outside the image. */
 CN_API cn_tensor *cn_op_max_unpool(cn_tensor *x, cn_tensor *switches, cn_tensor *like,
                                    const cn_pool_options *options);
 CN_API cn_tensor *cn_op_average_pool(cn_tensor *x, const cn_pool_options *options);
@@ -108,7 +113,8 @@ CN_API cn_tensor *cn_op_batch_norm(cn_tensor *x, cn_tensor *gamma, cn_tensor *be
 /* In training drops values with probability `rate` and scales the others by 1 / (1 - rate); axes
  * whose bit is set in `shared_axes` share one decision. */
 CN_API cn_tensor *cn_op_dropout(cn_tensor *x, float rate, unsigned shared_axes, uint64_t seed);
-/* In training: x + stddev * normal noise, or x * (1 + stddev * normal noise). */
+/* In training: x + stddev * normal noise, or x * (1 + stddev * normal noise). Every run of this and
+ * of dropout draws other numbers, told by the seed and the number of the run. */
 CN_API cn_tensor *cn_op_noise(cn_tensor *x, float stddev, bool multiply, uint64_t seed);
 
 /* ---- gradients ---- */
@@ -121,15 +127,18 @@ typedef enum cn_gradient_rule {
 } cn_gradient_rule;
 
 /* For each of `with_respect_to`, the gradient of sum(seed * output) over the `outputs`, written to
- * `gradients` (as many as `with_respect_to`). A NULL seed stands for ones; `seeds` may be empty. An
- * input that no output depends on gets zeros. */
+ * `gradients` (as many as `with_respect_to`; their contents mean nothing after a failure). A seed
+ * has its output's shape or can be broadcast to it; NULL stands for ones, and `seeds` may be empty.
+ * An input that no output depends on gets zeros. */
 CN_API cn_status cn_gradients(cn_tensor_list outputs, cn_tensor_list seeds,
                               cn_tensor_list with_respect_to, cn_gradient_rule rule,
                               cn_tensor **gradients);
 
 /* ---- functions ---- */
 
-/* Computes output tensors from input tensors: Keras' K.function. Any tensor may be an input. */
+/* Computes output tensors from input tensors: Keras' K.function. Any tensor may be an input; there
+ * may be none, if the outputs depend on weights and constants alone. At least one output. The
+ * graphs of all tensors are joined. */
 typedef struct cn_function cn_function;
 CN_API cn_function *cn_function_new(cn_tensor_list inputs, cn_tensor_list outputs);
 CN_API void cn_function_free(cn_function *function);

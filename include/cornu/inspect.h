@@ -43,10 +43,12 @@ typedef struct cn_deconv2d_options {
 
 /* The transposed convolution of x with a kernel, as Keras 1's K.deconv2d.
  *
- * x        (batch, rows, cols, in), for CN_CHANNELS_FIRST (batch, in, rows, cols)
- * kernel   (rows, cols, out, in),   for CN_CHANNELS_FIRST (out, in, rows, cols): `out` are the
- * channels of the result. The kernel of a convolution has `in` and `out` the other way round.
- * options  may be NULL
+ *     x        (batch, rows, cols, in), for CN_CHANNELS_FIRST (batch, in, rows, cols)
+ *     kernel   (rows, cols, out, in),   for CN_CHANNELS_FIRST (out, in, rows, cols)
+ *     options  may be NULL
+ *
+ * `out` are the channels of the result. The kernel of a convolution has `in` and `out` the other
+ * way round.
  *
  * Returns (batch, rows, cols, out) or (batch, out, rows, cols). The messages of CN_ERROR_SHAPE tell
  * which call would work. */
@@ -65,9 +67,9 @@ CN_API cn_data_format cn_model_data_format(const cn_model *model);
  * convolution of a network all rules are the transposed convolution of its maps. */
 typedef struct cn_deconvnet cn_deconvnet;
 
-/* layer  its name; "outer/inner" in a nested model. If it is applied several times, the first
- * counts. rule   CN_DECONVNET (Zeiler and Fergus), CN_GUIDED_BACKPROP or CN_GRADIENT input  the
- * number of the model's input to project to, 0 for the first
+/*     layer  its name; "outer/inner" in a nested model. Of several applications the first counts.
+ *     rule   CN_DECONVNET (Zeiler and Fergus), CN_GUIDED_BACKPROP or CN_GRADIENT
+ *     input  the number of the model's input to project to, 0 for the first
  *
  * It grows the model's graph: no other thread may use the model meanwhile. It may be used after the
  * model was freed. CN_ERROR_NOT_FOUND, naming the layers there are, if none has that name. */
@@ -91,7 +93,8 @@ CN_API cn_status cn_deconvnet_project(cn_deconvnet *net, const cn_array *const *
 CN_API int64_t cn_maps_count(const cn_array *maps, cn_data_format data_format);
 
 /* Writes the numbers of the `count` strongest maps of one image to `filters`, the strongest first.
- * A map's strength is the sum of its squares; of equal maps the first goes first. */
+ * A map's strength is the sum of its squares, 0 if that is NaN; of equal maps the first goes first.
+ */
 CN_API cn_status cn_strongest_maps(const cn_array *maps, cn_data_format data_format, int64_t count,
                                    int64_t *filters);
 
@@ -103,16 +106,21 @@ typedef struct cn_maps_picture_options {
     cn_data_format data_format;  /* = channels last */
     const cn_array *projections; /* of the same filters, drawn beside their maps; = none */
     int64_t columns;             /* = near square */
-    int64_t tile_pixels;         /* of a tile's longer side; = by the number of tiles */
+    int64_t tile_pixels; /* of a tile's longer side; = by the number of tiles, so that the picture
+                            is about 1200 pixels on a side */
 } cn_maps_picture_options;
 
 /* A picture of feature maps, a tile for each, labelled with the filter's number, in a grid:
- * (height, width, 3), 0 to 255, for cn_image_write. Every tile has a scale of its own.
+ * (height, width, 3), 0 to 255, for cn_image_write. Every tile has a scale of its own. Small maps
+ * are enlarged by whole factors; of maps that are larger than a tile the means are drawn.
  *
- * maps     of one image: (1, ...) as from cn_deconvnet_maps. Black is 0 and white the greatest
- * value; if there are negative values, they are blue, 0 is white and positive values are red.
- *          Planes of three-dimensional maps are drawn below each other.
- * filters  the `count` filters to draw, in this order; NULL: all
+ *     maps     of one image: (1, ...) as from cn_deconvnet_maps
+ *     filters  the `count` filters to draw, in this order; NULL: all
+ *     options  may be NULL
+ *
+ * In maps black is 0 and white the greatest value; if any map of the layer has negative values,
+ * they are blue, 0 is white and positive values are red. Planes of three-dimensional maps are drawn
+ * below each other.
  *
  * In projections 0 is grey; three channels are drawn as red, green and blue, and of other numbers
  * of channels the mean. The strongest hundredth of the values may be brighter than can be drawn. */

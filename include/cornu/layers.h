@@ -41,8 +41,8 @@ CN_API const char *cn_layer_type(const cn_layer *layer);
 CN_API cn_tensor *cn_layer_input(const cn_layer *layer);
 CN_API cn_tensor *cn_layer_output(const cn_layer *layer);
 
-/* Weights in Keras' order: trainable ones first. A name is Keras 3's short one, such as "kernel".
- */
+/* Weights in Keras' order: trainable ones first. A name is Keras 3's short one, such as "kernel". A
+ * model used as a layer has none of its own: its layers have them (cn_model_layer_named). */
 CN_API int cn_layer_weight_count(const cn_layer *layer);
 CN_API const char *cn_layer_weight_name(const cn_layer *layer, int index);
 CN_API bool cn_layer_weight_is_trainable(const cn_layer *layer, int index);
@@ -206,7 +206,8 @@ typedef struct cn_conv_layer {
     int64_t filters; /* channels of the output */
     int64_t kernel_size[3];
     int64_t strides[3];               /* = {1} */
-    cn_padding padding;               /* = CN_VALID; CN_CAUSAL for cn_conv1d only */
+    cn_padding padding;               /* = CN_VALID; CN_SAME, CN_SAME_THEANO; CN_CAUSAL for
+                                         cn_conv1d only */
     cn_data_format data_format;       /* = channels last */
     int64_t dilation_rate[3];         /* = {1} */
     int64_t groups;                   /* = 1; divides c and filters */
@@ -445,6 +446,18 @@ typedef struct cn_gaussian_dropout_layer {
 #define cn_gaussian_dropout(...)                                                                   \
     CN_LAYER_(cn_gaussian_dropout_new, cn_gaussian_dropout_layer, __VA_ARGS__)
 CN_API cn_layer *cn_gaussian_dropout_new(const cn_gaussian_dropout_layer *options);
+
+/* Changes nothing; in training adds to the loss l1 times the sum of the absolute values, and l2
+ * times that of the squares, divided by the batch. In, out: any shape. */
+typedef struct cn_activity_regularization_layer {
+    const char *name;
+    cn_flag trainable;
+    size_t size_;
+    float l1, l2; /* from 0; = 0 */
+} cn_activity_regularization_layer;
+#define cn_activity_regularization(...)                                                            \
+    CN_LAYER_(cn_activity_regularization_new, cn_activity_regularization_layer, __VA_ARGS__)
+CN_API cn_layer *cn_activity_regularization_new(const cn_activity_regularization_layer *options);
 
 /* ==== normalisation ==== */
 

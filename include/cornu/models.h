@@ -16,11 +16,14 @@ typedef struct cn_model cn_model;
 #define cn_sequential(...)                                                                         \
     cn_sequential_new(NULL, (int)(sizeof((cn_layer *[]){__VA_ARGS__}) / sizeof(cn_layer *)),       \
                       (cn_layer *[]){__VA_ARGS__})
+/* The same with a name; NULL: "sequential", then "sequential_1" ... */
 CN_API cn_model *cn_sequential_new(const char *name, int count, cn_layer *const *layers);
 
 /* The functional model between tensors of one graph; cn_model_new(cn_tensors(x), cn_tensors(y)).
- * Models may share layers. NULL if an output does not follow from the inputs. */
+ * Models may share layers, but must not be made or freed by several threads at a time then. NULL if
+ * an output does not follow from the inputs. */
 CN_API cn_model *cn_model_new(cn_tensor_list inputs, cn_tensor_list outputs);
+/* The same with a name; NULL: "functional", then "functional_1" ... */
 CN_API cn_model *cn_model_named(const char *name, cn_tensor_list inputs, cn_tensor_list outputs);
 CN_API void cn_model_free(cn_model *model);
 
@@ -41,8 +44,11 @@ CN_API cn_layer *cn_model_layer_named(const cn_model *model, const char *name);
  */
 CN_API cn_layer *cn_model_as_layer(cn_model *model);
 
-/* Runs the model on one array per input (batch first) and gives one new array per output. Works in
- * batches of `batch_size` (0: 32). */
+/* Runs the model on one array per input (batch first, at least one sample) and gives one new array
+ * per output, the caller's to free; `out` is untouched after a failure. Works in batches of
+ * `batch_size` (0: the batch that the model's input is fixed to, else 32). Several threads may
+ * predict with one model, or with models that share layers, at the same time. `pool` may be NULL:
+ * the calling thread alone. */
 CN_API cn_status cn_model_predict(cn_model *model, const cn_array *const *in, cn_array **out,
                                   int64_t batch_size, cn_pool *pool);
 
@@ -51,7 +57,7 @@ CN_API int64_t cn_model_parameter_count(const cn_model *model, bool trainable_on
 /* Keras 3's summary table as text (UTF-8 box drawing, or ASCII), to be released with cn_free_text.
  */
 typedef struct cn_summary_options {
-    int width; /* columns; 0: 76, which Keras takes on a terminal of 80 */
+    int width; /* columns, 40 to 1000; = 76, which Keras takes on a terminal of 80 */
     bool ascii;
 } cn_summary_options;
 CN_API char *cn_model_summary(const cn_model *model, const cn_summary_options *options);

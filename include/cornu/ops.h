@@ -32,7 +32,7 @@ extern "C" {
  * it is. */
 typedef struct cn_conv {
     int rank;             /* 1, 2 or 3 */
-    int64_t batch;        /* images */
+    int64_t batch;        /* images, at least 1 */
     int64_t in_channels;  /* channels of the input */
     int64_t out_channels; /* channels of the output */
     int64_t groups;       /* 0 means 1; divides both channel counts */
@@ -306,6 +306,7 @@ typedef struct cn_resizing {
     int64_t in[3], out[3];
     cn_interpolation interpolation;
 } cn_resizing;
+CN_API cn_status cn_resizing_check(const cn_resizing *resizing);
 CN_API cn_status cn_resize_f32(const cn_resizing *resizing, const float *in, float *out,
                                cn_pool *pool);
 /* `out_gradient` has the extents `out`, `in_gradient` the extents `in`. */

@@ -44,10 +44,18 @@ static inline int64_t cn__max(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+/* a / b rounded up, for positive b. */
 static inline int64_t cn__ceil_div(int64_t a, int64_t b)
 {
-    return (a + b - 1) / b;
+    return a / b + (a % b > 0);
 }
+
+/* ---- shapes (shape.c) ---- */
+
+/* True for 0 to CN_MAX_RANK extents of -1 (unknown) or more. */
+bool cn__shape_is_legal(const cn_shape *shape);
+/* True if both may turn out to be the same shape: an unknown extent agrees with every other. */
+bool cn__shapes_agree(const cn_shape *a, const cn_shape *b);
 
 /* ---- memory (memory.c) ---- */
 

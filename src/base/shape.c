@@ -41,6 +41,22 @@ int64_t cn_shape_count(const cn_shape *shape)
     return overflow ? -1 : count;
 }
 
+bool cn__shape_is_legal(const cn_shape *shape)
+{
+    bool legal = rank_is_legal(shape->rank);
+    for (int i = 0; legal && i < shape->rank; i++)
+        legal = shape->dim[i] >= -1;
+    return legal;
+}
+
+bool cn__shapes_agree(const cn_shape *a, const cn_shape *b)
+{
+    bool agree = a->rank == b->rank;
+    for (int i = 0; agree && i < a->rank; i++)
+        agree = a->dim[i] == b->dim[i] || a->dim[i] < 0 || b->dim[i] < 0;
+    return agree;
+}
+
 bool cn_shape_equal(const cn_shape *a, const cn_shape *b)
 {
     if (!a || !b || a->rank != b->rank || !rank_is_legal(a->rank))

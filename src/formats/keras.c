@@ -98,29 +98,22 @@ static cn_model *load_json(cn__keras *k, const char *path)
 
 /* ---- .keras ---- */
 
-static cn_model *load_parts(cn__keras *k, json_t *json, const cn__h5 *h5)
-{
-    k->version = 3;
-    return with_weights(k, h5, build(k, json, h5->size));
-}
-
 static cn_model *load_zip(cn__keras *k, const char *path)
 {
-    char *config;
-    void *weights;
-    size_t config_size = 0, weights_size = 0;
-    if (cn__keras_unzip(path, &config, &config_size, &weights, &weights_size) != CN_OK)
+    cn__keras_parts parts;
+    if (cn__keras_unzip(path, &parts) != CN_OK)
         return NULL;
-    json_t *json = cn__json_parse(config, config_size);
-    cn__free(config);
+    json_t *json = cn__json_parse(parts.config, parts.config_size);
+    cn__free(parts.config);
     cn__h5 h5;
     if (json == NULL) {
-        cn__free(weights);
+        cn__free(parts.weights);
         return NULL;
     }
+    k->version = parts.version;
     cn_model *model = NULL;
-    if (cn__h5_open_image(weights, weights_size, &h5) == CN_OK)
-        model = load_parts(k, json, &h5);
+    if (cn__h5_open_image(parts.weights, parts.weights_size, &h5) == CN_OK)
+        model = with_weights(k, &h5, build(k, json, h5.size));
     cn__h5_close(&h5);
     json_decref(json);
     return model;
@@ -215,13 +208,11 @@ cn_model *cn_model_from_json(const char *text, const cn_load_options *options)
 
 static cn_status load_weights_zip(cn__keras *k, const char *path, cn__h5 *h5)
 {
-    char *config;
-    void *weights;
-    size_t config_size = 0, weights_size = 0;
-    CN__TRY(cn__keras_unzip(path, &config, &config_size, &weights, &weights_size));
-    cn__free(config);
-    k->version = 3;
-    return cn__h5_open_image(weights, weights_size, h5);
+    cn__keras_parts parts;
+    CN__TRY(cn__keras_unzip(path, &parts));
+    cn__free(parts.config);
+    k->version = parts.version;
+    return cn__h5_open_image(parts.weights, parts.weights_size, h5);
 }
 
 static cn_status load_weights(cn__keras *k, const char *path, cn_model *model)

@@ -9,6 +9,7 @@
 #include "models/model.h"
 
 #include <jansson.h>
+#include <stdio.h>
 
 /* What is being read. */
 typedef struct cn__keras {
@@ -108,8 +109,9 @@ cn_status cn__keras_set_weight(const cn__keras *k, cn_layer *layer, int index,
 /* An open HDF5 file. libhdf5 is used by one thread at a time and prints nothing. */
 typedef struct cn__h5 {
     int64_t file;
-    void *image; /* the file's bytes, if it is in memory */
-    size_t size; /* of the file */
+    FILE *stream; /* the file's bytes, NULL if it is in memory */
+    void *image;  /* the same, if it is in memory */
+    size_t size;  /* of the file */
 } cn__h5;
 cn_status cn__h5_open(const char *path, cn__h5 *h5);
 /* Takes the bytes over, also on failure; they were made with cn__alloc. */
@@ -139,8 +141,14 @@ cn_status cn__keras_weight_names(const cn__h5 *h5, cn__arena *arena, const char 
 
 /* ---- zip (keras_zip.c) ---- */
 
-/* Members of a .keras file; each is to be freed with cn__free. */
-cn_status cn__keras_unzip(const char *path, char **config, size_t *config_size, void **weights,
-                          size_t *weights_size);
+/* What a .keras file has. */
+typedef struct cn__keras_parts {
+    char *config; /* text with a 0 behind it; to be freed with cn__free, as the weights are */
+    size_t config_size;
+    void *weights;
+    size_t weights_size;
+    int version; /* of Keras: 2 (from 2.12 on) or 3 */
+} cn__keras_parts;
+cn_status cn__keras_unzip(const char *path, cn__keras_parts *parts);
 
 #endif

@@ -96,13 +96,14 @@ static hid_t open_image(image *i)
 cn_status cn__h5_open(const char *path, cn__h5 *h5)
 {
     *h5 = (cn__h5){.file = H5I_INVALID_HID};
-    CN__TRY(cn__h5_check_file(path, &h5->size));
+    CN__TRY(cn__h5_open_bytes(path, h5));
     cn__h5_quiet before = cn__h5_begin();
     h5->file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
     cn__h5_end(before);
-    if (h5->file < 0)
-        return cn__fail(CN_ERROR_FORMAT, "it is no HDF5 file, or a broken or truncated one");
-    return CN_OK;
+    if (h5->file >= 0)
+        return CN_OK;
+    cn__h5_close(h5);
+    return cn__fail(CN_ERROR_FORMAT, "it is no HDF5 file, or a broken or truncated one");
 }
 
 cn_status cn__h5_open_image(void *bytes, size_t size, cn__h5 *h5)
@@ -115,11 +116,6 @@ cn_status cn__h5_open_image(void *bytes, size_t size, cn__h5 *h5)
     }
     *i = (image){bytes, size};
     h5->image = i;
-    cn_status status = cn__h5_check_heaps(bytes, size);
-    if (status != CN_OK) {
-        cn__h5_close(h5);
-        return status;
-    }
     cn__h5_quiet before = cn__h5_begin();
     h5->file = open_image(i);
     cn__h5_end(before);
@@ -130,6 +126,11 @@ cn_status cn__h5_open_image(void *bytes, size_t size, cn__h5 *h5)
                     "model.weights.h5 is no HDF5 file, or a broken or truncated one");
 }
 
+const void *cn__h5_image_bytes(const cn__h5 *h5)
+{
+    return ((const image *)h5->image)->bytes;
+}
+
 void cn__h5_close(cn__h5 *h5)
 {
     image *i = h5->image;
@@ -138,6 +139,8 @@ void cn__h5_close(cn__h5 *h5)
         (void)H5Fclose(h5->file);
         cn__h5_end(before);
     }
+    if (h5->stream != NULL)
+        (void)fclose(h5->stream);
     if (i != NULL) {
         cn__free(i->bytes);
         cn__free(i);
@@ -190,13 +193,18 @@ bool cn__h5_has_attribute(const cn__h5 *h5, const char *name, const char *attrib
 
 /* Texts being gathered. */
 typedef struct texts {
+    const cn__h5 *h5;
     cn__arena *arena;
     const char **list;
     size_t count, capacity;
+    size_t bytes; /* of all texts */
 } texts;
 
 static cn_status add_text(texts *t, const char *bytes, size_t length)
 {
+    t->bytes += length;
+    if (t->bytes > MOST_ATTRIBUTE)
+        return cn__fail(CN_ERROR_FORMAT, "the texts are larger than can be meant");
     CN__TRY(cn__grow(&t->list, &t->capacity, t->count, t->count + 1, sizeof *t->list));
     char *copy = cn__arena_alloc(t->arena, length + 1);
     if (copy == NULL)
@@ -234,25 +242,26 @@ static cn_status read_fixed(hid_t attribute, hid_t type, const char *name, size_
     return status;
 }
 
-static cn_status read_variable(hid_t attribute, hid_t type, hid_t space, const char *name,
-                               size_t count, texts *t)
+static cn_status read_variable(hid_t attribute, const char *name, size_t count, texts *t)
 {
     if (count > MOST_ATTRIBUTE / 16) /* what one takes in the file, at least */
         return fail_attribute(name, "is larger than can be meant");
-    char **read = cn__calloc(count, sizeof *read);
-    hid_t memory = H5Tcopy(H5T_C_S1);
-    cn_status status = read == NULL ? cn_error_status() : CN_OK;
-    if (status == CN_OK &&
-        (H5Tset_size(memory, H5T_VARIABLE) < 0 || H5Tset_cset(memory, H5Tget_cset(type)) < 0 ||
-         H5Aread(attribute, memory, read) < 0))
-        status = fail_attribute(name, "cannot be read");
-    for (size_t i = 0; status == CN_OK && i < count; i++)
-        status = add_text(t, read[i] != NULL ? read[i] : "", read[i] != NULL ? strlen(read[i]) : 0);
-    if (read != NULL)
-        (void)H5Dvlen_reclaim(memory, space, H5P_DEFAULT, read);
-    (void)H5Tclose(memory);
-    cn__free(read);
-    return status;
+    cn__h5_heap heap;
+    cn_status status = cn__h5_heap_open(t->h5, &heap);
+    cn__h5_reference *references = status == CN_OK ? cn__calloc(count, sizeof *references) : NULL;
+    if (status == CN_OK)
+        status = references == NULL ? cn_error_status()
+                                    : cn__h5_read_references(attribute, count, references);
+    for (size_t i = 0; status == CN_OK && i < count; i++) {
+        const char *text;
+        size_t length;
+        status = cn__h5_heap_text(&heap, &references[i], &text, &length);
+        if (status == CN_OK)
+            status = add_text(t, text, length);
+    }
+    cn__free(references);
+    cn__h5_heap_close(&heap);
+    return status == CN_OK ? CN_OK : cn__fail_within("the attribute %s", name);
 }
 
 static cn_status read_attribute(hid_t attribute, const char *name, texts *t)
@@ -267,7 +276,7 @@ static cn_status read_attribute(hid_t attribute, const char *name, texts *t)
     else if (H5Tget_class(type) != H5T_STRING)
         status = fail_attribute(name, "is no text or list of texts");
     else if (H5Tis_variable_str(type) > 0)
-        status = read_variable(attribute, type, space, name, (size_t)count, t);
+        status = read_variable(attribute, name, (size_t)count, t);
     else
         status = read_fixed(attribute, type, name, (size_t)count, t);
     if (type >= 0)
@@ -305,11 +314,10 @@ static cn_status read_parts(hid_t object, const char *name, texts *t, bool *foun
     return CN_OK;
 }
 
-static cn_status read_texts(const cn__h5 *h5, const char *object, const char *name, texts *t,
-                            bool *found)
+static cn_status read_texts(const char *object, const char *name, texts *t, bool *found)
 {
     cn__h5_quiet before = cn__h5_begin();
-    hid_t opened = cn__h5_object(h5, object);
+    hid_t opened = cn__h5_object(t->h5, object);
     cn_status status = opened < 0 ? cn__fail(CN_ERROR_FORMAT, "the file has no group %s", object)
                                   : read_parts(opened, name, t, found);
     if (opened >= 0)
@@ -321,11 +329,11 @@ static cn_status read_texts(const cn__h5 *h5, const char *object, const char *na
 cn_status cn__h5_texts(const cn__h5 *h5, cn__arena *arena, const char *object, const char *name,
                        const char *const **list, int *count)
 {
-    texts t = {.arena = arena};
+    texts t = {.h5 = h5, .arena = arena};
     bool found = false;
     *list = NULL;
     *count = 0;
-    cn_status status = read_texts(h5, object, name, &t, &found);
+    cn_status status = read_texts(object, name, &t, &found);
     if (status == CN_OK && !found)
         status = cn__fail(CN_ERROR_FORMAT, "the group %s has no attribute %s", object, name);
     if (status == CN_OK && t.count > 0) {
@@ -340,10 +348,10 @@ cn_status cn__h5_texts(const cn__h5 *h5, cn__arena *arena, const char *object, c
 cn_status cn__h5_text(const cn__h5 *h5, cn__arena *arena, const char *object, const char *name,
                       const char **text)
 {
-    texts t = {.arena = arena};
+    texts t = {.h5 = h5, .arena = arena};
     bool found = false;
     *text = NULL;
-    cn_status status = read_texts(h5, object, name, &t, &found);
+    cn_status status = read_texts(object, name, &t, &found);
     if (status == CN_OK && found && t.count != 1)
         status = fail_attribute(name, "should be one text");
     if (status == CN_OK && found)

@@ -4,7 +4,9 @@
  * the group's weights are listed in weight_names. A nested model's group has the weights of all its
  * layers, first those that are trained. Layers belong together in their order or by their names.
  *
- * Keras 3: layers/CLASS_N/vars/I, where N counts the layers of a class in the model's order. */
+ * .keras and .weights.h5: layers/CLASS_N/vars/I, where N counts the layers of a class in the
+ * model's order; until Keras 2.14 the group layers had another name (keras/saving/saving_lib.py).
+ */
 #include "formats/keras.h"
 
 #include <stdio.h>
@@ -229,7 +231,23 @@ static cn_status read_old(const cn__keras *k, const cn__h5 *h5, const char *root
     return status;
 }
 
-/* ---- Keras 3 ---- */
+/* ---- .keras ---- */
+
+/* How the group of a layer is named. */
+typedef struct naming {
+    const char *group;
+    const char *separator; /* Windows' until Keras 3.0: one name, in which it is no separator */
+    bool twice;            /* until Keras 2.13 layers that have weights counted twice */
+} naming;
+
+static const naming namings[] = {
+    {"layers", "/", false},
+    {"_layer_checkpoint_dependencies", "/", false},
+    {"_layer_checkpoint_dependencies", "/", true},
+    {"layers", "\\", false},
+    {"_layer_checkpoint_dependencies", "\\", false},
+    {"_layer_checkpoint_dependencies", "\\", true},
+};
 
 static cn_status read_vars(const cn__keras *k, const cn__h5 *h5, const char *path, cn_layer *layer)
 {
@@ -242,37 +260,78 @@ static cn_status read_vars(const cn__keras *k, const cn__h5 *h5, const char *pat
     return CN_OK;
 }
 
-/* How many layers before this one have its class. */
-static int count_before(const cn_model *model, int place)
+/* The number of a layer among those before it that have its class. */
+static int number_of(const naming *n, const cn_model *model, int place)
 {
     int count = 0;
     for (int i = 0; i < place; i++)
-        count += model->layers[i]->type == model->layers[place]->type;
+        if (model->layers[i]->type == model->layers[place]->type)
+            count += n->twice && has_weights(model->layers[i]) ? 2 : 1;
     return count;
 }
 
-static cn_status read_new(const cn__keras *k, const cn__h5 *h5, const char *root,
-                          const cn_model *model)
+/* The path of a layer's group within `root`, which is "/" or that of a nested model. */
+static const char *path_of(const cn__keras *k, const naming *n, const char *root,
+                           const cn_model *model, int place)
+{
+    char base[cn__name_size], number[16] = "";
+    cn__snake_case(model->layers[place]->type->name, base, sizeof base);
+    int before = number_of(n, model, place);
+    if (before > 0)
+        (void)snprintf(number, sizeof number, "_%d", before);
+    return cn__arena_printf(k->arena, "%s%s%s%s%s%s", root, root[1] != '\0' ? n->separator : "",
+                            n->group, n->separator, base, number);
+}
+
+/* Calls `visit` for each layer with weights, in nested models too, until one fails. */
+static cn_status each_layer(const cn__keras *k, const naming *n, const cn__h5 *h5, const char *root,
+                            const cn_model *model,
+                            cn_status (*visit)(const cn__keras *, const cn__h5 *, const char *,
+                                               cn_layer *))
 {
     for (int i = 0; i < model->layer_count; i++) {
         cn_layer *layer = model->layers[i];
-        char base[cn__name_size], number[16] = "";
         if (!has_weights(layer))
             continue;
-        cn__snake_case(layer->type->name, base, sizeof base);
-        int before = count_before(model, i);
-        if (before > 0)
-            (void)snprintf(number, sizeof number, "_%d", before);
-        const char *path = cn__arena_printf(k->arena, "%s/layers/%s%s", root, base, number);
+        const char *path = path_of(k, n, root, model, i);
         if (path == NULL)
             return cn_error_status();
         const cn_model *nested = cn__layer_model(layer);
         cn_status status =
-            nested != NULL ? read_new(k, h5, path, nested) : read_vars(k, h5, path, layer);
+            nested != NULL ? each_layer(k, n, h5, path, nested, visit) : visit(k, h5, path, layer);
         if (status != CN_OK)
-            return cn__fail_within("layer %s", layer->name);
+            return status == CN_ERROR_NOT_FOUND ? status : cn__fail_within("layer %s", layer->name);
     }
     return CN_OK;
+}
+
+/* Whether the file has the group of a layer. */
+static cn_status look_for(const cn__keras *k, const cn__h5 *h5, const char *path, cn_layer *layer)
+{
+    (void)k;
+    (void)layer;
+    return cn__h5_has(h5, path) ? CN_OK : CN_ERROR_NOT_FOUND;
+}
+
+/* The names are those under which every layer has its group. */
+static cn_status read_new(const cn__keras *k, const cn__h5 *h5, const cn_model *model)
+{
+    const naming *found = NULL;
+    for (size_t i = 0; found == NULL && i < CN__COUNT(namings); i++) {
+        cn_status status = each_layer(k, &namings[i], h5, "/", model, look_for);
+        if (status == CN_OK)
+            found = &namings[i];
+        else if (status != CN_ERROR_NOT_FOUND)
+            return status;
+    }
+    for (size_t i = 0; found == NULL && i < CN__COUNT(namings); i++)
+        if (cn__h5_has(h5, namings[i].group))
+            found = &namings[i]; /* to tell which layer is not there */
+    if (found == NULL)
+        return cn__fail(
+            CN_ERROR_FORMAT,
+            "it has no weights: neither the attribute layer_names nor the group layers");
+    return each_layer(k, found, h5, "/", model, read_vars);
 }
 
 /* ---- any ---- */
@@ -284,10 +343,7 @@ cn_status cn__keras_weights(const cn__keras *k, const cn__h5 *h5, cn_model *mode
         if (cn__h5_has_attribute(h5, roots[i], "layer_names") ||
             cn__h5_has_attribute(h5, roots[i], "layer_names0"))
             return read_old(k, h5, roots[i], model, whole);
-    if (cn__h5_has(h5, "/layers"))
-        return read_new(k, h5, "", model);
-    return cn__fail(CN_ERROR_FORMAT,
-                    "it has no weights: neither the attribute layer_names nor the group layers");
+    return read_new(k, h5, model);
 }
 
 cn_status cn__keras_weight_names(const cn__h5 *h5, cn__arena *arena, const char *root, bool *found,

@@ -81,52 +81,49 @@ static cn_status read_member(zip_t *zip, const char *name, size_t limit, void **
     return CN_OK;
 }
 
-/* Keras 2.12 to 2.15 wrote .keras files, too, with weights under other names. */
-static cn_status check_version(zip_t *zip)
+/* Keras 2.12 to 2.15 wrote .keras files, too, in Keras 2's words. */
+static cn_status read_version(zip_t *zip, int *version)
 {
     void *text = NULL;
     size_t size = 0;
     CN__TRY(read_member(zip, "metadata.json", MOST_METADATA, &text, &size));
     json_t *json = text != NULL ? json_loadb(text, size, 0, NULL) : NULL;
-    const char *version = cn__json_text(json, "keras_version");
-    cn_status status = CN_OK;
-    if (version != NULL && version[0] == '2')
-        status = cn__fail(
-            CN_ERROR_UNSUPPORTED,
-            "it was written by Keras %s; .keras files of Keras 3 can be read, and .h5 files "
-            "of any version",
-            version);
+    const char *written = cn__json_text(json, "keras_version");
+    *version = written != NULL && written[0] == '2' ? 2 : 3;
     json_decref(json);
     cn__free(text);
-    return status;
+    return CN_OK;
 }
 
-cn_status cn__keras_unzip(const char *path, char **config, size_t *config_size, void **weights,
-                          size_t *weights_size)
+static cn_status read_parts(zip_t *zip, cn__keras_parts *parts)
+{
+    void *text = NULL;
+    CN__TRY(read_version(zip, &parts->version));
+    CN__TRY(read_member(zip, "config.json", MOST_CONFIG, &text, &parts->config_size));
+    parts->config = text;
+    CN__TRY(
+        read_member(zip, "model.weights.h5", SIZE_MAX / 2, &parts->weights, &parts->weights_size));
+    if (parts->config == NULL || parts->weights == NULL)
+        return cn__fail(
+            CN_ERROR_FORMAT,
+            "the zip file has no %s; a .keras file has config.json and model.weights.h5",
+            parts->config == NULL ? "config.json" : "model.weights.h5");
+    return CN_OK;
+}
+
+cn_status cn__keras_unzip(const char *path, cn__keras_parts *parts)
 {
     int code = 0;
+    *parts = (cn__keras_parts){0};
     zip_t *zip = zip_open(path, ZIP_RDONLY, &code);
     if (zip == NULL)
         return fail_open(code);
-    void *text = NULL;
-    *weights = NULL;
-    cn_status status = check_version(zip);
-    if (status == CN_OK)
-        status = read_member(zip, "config.json", MOST_CONFIG, &text, config_size);
-    if (status == CN_OK)
-        status = read_member(zip, "model.weights.h5", SIZE_MAX / 2, weights, weights_size);
+    cn_status status = read_parts(zip, parts);
     zip_discard(zip);
-    if (status == CN_OK && (text == NULL || *weights == NULL))
-        status =
-            cn__fail(CN_ERROR_FORMAT,
-                     "the zip file has no %s; a .keras file has config.json and model.weights.h5",
-                     text == NULL ? "config.json" : "model.weights.h5");
     if (status != CN_OK) {
-        cn__free(text);
-        cn__free(*weights);
-        *weights = NULL;
-        text = NULL;
+        cn__free(parts->config);
+        cn__free(parts->weights);
+        *parts = (cn__keras_parts){0};
     }
-    *config = text;
     return status;
 }

@@ -44,8 +44,8 @@ cn_function *cn_function_new(cn_tensor_list inputs, cn_tensor_list outputs)
         tensors[i] = inputs.items[i];
     for (int i = 0; i < outputs.count; i++)
         tensors[inputs.count + i] = outputs.items[i];
-    for (int i = 0; i < inputs.count; i++)
-        cn__graph_join(outputs.items[0]->graph, inputs.items[i]->graph);
+    for (int i = 0; i < inputs.count + outputs.count; i++)
+        cn__graph_join(outputs.items[0]->graph, tensors[i]->graph);
     function->graph = cn__graph_of(outputs.items[0]);
     cn__graph_retain(function->graph);
     function->tensors = tensors;
@@ -96,16 +96,6 @@ static void put_back(cn_function *function, cn__program *program)
     cn__program_free(oldest);
 }
 
-static bool shape_fits(const cn_shape *expected, const cn_shape *received)
-{
-    if (expected->rank != received->rank)
-        return false;
-    for (int i = 0; i < expected->rank; i++)
-        if (expected->dim[i] >= 0 && expected->dim[i] != received->dim[i])
-            return false;
-    return true;
-}
-
 static cn_status check_inputs(const cn_function *function, const cn_array *const *in,
                               cn_shape *shapes, const void **data)
 {
@@ -114,7 +104,7 @@ static cn_status check_inputs(const cn_function *function, const cn_array *const
         if (in[i] == NULL)
             return cn__fail_null_argument("function");
         shapes[i] = *cn_array_shape(in[i]);
-        if (!shape_fits(&expected->shape, &shapes[i])) {
+        if (!cn__shapes_agree(&expected->shape, &shapes[i])) {
             char a[128], b[128];
             return cn__fail(CN_ERROR_SHAPE, "the input '%s' takes the shape %s, not %s",
                             expected->name, cn_shape_text(&expected->shape, a, sizeof a),
@@ -129,17 +119,15 @@ static cn_status check_inputs(const cn_function *function, const cn_array *const
     return CN_OK;
 }
 
+/* On failure the arrays made so far are left to the caller. */
 static cn_status make_outputs(const cn_function *function, const cn__program *program,
                               cn_array **arrays, void **data)
 {
     for (int i = 0; i < function->outputs.count; i++) {
         cn_dtype dtype = cn__program_output_dtype(program, i);
         arrays[i] = cn_array_new(dtype, cn__program_output_shape(program, i));
-        if (arrays[i] == NULL) {
-            while (i-- > 0)
-                cn_array_free(arrays[i]);
+        if (arrays[i] == NULL)
             return cn_error_status();
-        }
         data[i] = dtype == CN_INT32 ? (void *)cn_array_ints(arrays[i])
                                     : (void *)cn_array_floats(arrays[i]);
     }
@@ -163,10 +151,13 @@ static cn_status run_call(cn_function *function, const cn_array *const *in, cn_a
     if (program == NULL)
         return cn_error_status();
     cn_status status = make_outputs(function, program, c->arrays, c->out);
-    if (status == CN_OK) {
-        cn__program_run(program, c->in, c->out, pool);
-        memcpy(out, c->arrays, (size_t)function->outputs.count * sizeof *out);
-    }
+    if (status == CN_OK)
+        status = cn__program_run(program, c->in, c->out, pool);
+    for (int i = 0; i < function->outputs.count; i++)
+        if (status == CN_OK)
+            out[i] = c->arrays[i];
+        else
+            cn_array_free(c->arrays[i]);
     put_back(function, program);
     return status;
 }
@@ -174,7 +165,7 @@ static cn_status run_call(cn_function *function, const cn_array *const *in, cn_a
 cn_status cn_function_run(cn_function *function, const cn_array *const *in, cn_array **out,
                           bool training, cn_pool *pool)
 {
-    if (function == NULL)
+    if (function == NULL || out == NULL || (in == NULL && function->inputs.count > 0))
         return cn__fail_null_argument("function");
     size_t inputs = (size_t)function->inputs.count, outputs = (size_t)function->outputs.count;
     call c = {cn__calloc(inputs + 1, sizeof *c.shapes), cn__calloc(inputs + 1, sizeof *c.in),

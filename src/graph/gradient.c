@@ -32,8 +32,8 @@ static cn_status find_dependent(work *w, cn_tensor_list with_respect_to)
         cn__node *node = w->order.nodes[n];
         bool depends = false;
         for (int i = 0; i < node->inputs; i++)
-            depends = depends || (cn__map_get(&w->depends, node->in[i]) != NULL &&
-                                  !(node->op->shape_only >> i & 1));
+            depends = depends ||
+                      (cn__map_get(&w->depends, node->in[i]) != NULL && !cn__lends_shape(node, i));
         if (!depends)
             continue;
         CN__TRY(cn__map_set(&w->depends, node, w));
@@ -46,9 +46,9 @@ static cn_status find_dependent(work *w, cn_tensor_list with_respect_to)
 static cn_status seed(work *w, cn_tensor_list outputs, cn_tensor_list seeds)
 {
     for (int i = 0; i < outputs.count; i++) {
-        cn_tensor *gradient = i < seeds.count ? seeds.items[i] : NULL;
-        if (gradient == NULL)
-            gradient = cn__op_ones_like(outputs.items[i]);
+        cn_tensor *given = i < seeds.count ? seeds.items[i] : NULL;
+        cn_tensor *gradient = given != NULL ? cn__op_broadcast_like(given, outputs.items[i])
+                                            : cn__op_ones_like(outputs.items[i]);
         if (gradient == NULL)
             return cn_error_status();
         CN__TRY(add_gradient(w, outputs.items[i], gradient));

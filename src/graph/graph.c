@@ -83,7 +83,7 @@ static void destroy(cn_graph *graph)
 
 void cn__graph_retain(cn_graph *graph)
 {
-    root(graph)->references++;
+    __atomic_add_fetch(&root(graph)->references, 1, __ATOMIC_RELAXED);
 }
 
 void cn__graph_release(cn_graph *graph)
@@ -91,7 +91,7 @@ void cn__graph_release(cn_graph *graph)
     if (graph == NULL)
         return;
     graph = root(graph);
-    if (--graph->references == 0)
+    if (__atomic_sub_fetch(&graph->references, 1, __ATOMIC_ACQ_REL) == 0)
         destroy(graph);
 }
 
@@ -181,9 +181,7 @@ cn_tensor *cn__variable_in(cn_graph *graph, cn__variable *variable, const char *
     tensor = cn__leaf_new(graph, &cn__variable_op, &leaf);
     if (tensor == NULL || cn__map_set(&graph->variables, variable, tensor) != CN_OK)
         return NULL;
-    if (name != NULL)
-        tensor->name = cn__arena_strdup(graph->arena, name);
-    return tensor;
+    return cn__tensor_named(tensor, name);
 }
 
 cn_tensor *cn__variable_tensor(cn_tensor *beside, cn__variable *variable, const char *name)
@@ -240,22 +238,37 @@ cn_tensor *cn__leaf_new(cn_graph *graph, const cn__op *op, const void *attribute
     return node->out[0];
 }
 
+static cn_status check_inputs(const cn__op *op, const void *attributes, int inputs,
+                              cn_tensor *const *in)
+{
+    if (attributes == NULL && op->attribute_bytes > 0)
+        return cn__fail_null_argument(op->name);
+    if (inputs < 1 || inputs > cn__most_inputs)
+        return cn__fail(CN_ERROR_ARGUMENT, "%s: takes 1 to %d inputs, not %d", op->name,
+                        cn__most_inputs, inputs);
+    for (int i = 0; i < inputs; i++) {
+        if (in[i] == NULL)
+            return cn__fail_null_argument(op->name);
+        if (in[i]->dtype != CN_FLOAT32 && !((op->shape_only | op->any_type) >> i & 1))
+            return cn__fail(CN_ERROR_ARGUMENT,
+                            "%s: the input '%s' holds int32 numbers, but float32 is needed",
+                            op->name, in[i]->name);
+    }
+    return CN_OK;
+}
+
 cn_tensor *cn__node_new(const cn__op *op, const void *attributes, int inputs, cn_tensor *const *in)
 {
-    for (int i = 0; i < inputs; i++)
-        if (in[i] == NULL)
-            return cn__fail_null_argument(op->name), NULL;
-    if (inputs < 1 || inputs > cn__most_inputs)
-        return cn__fail_null(CN_ERROR_ARGUMENT, "%s: takes 1 to %d inputs, not %d", op->name,
-                             cn__most_inputs, inputs);
-    for (int i = 1; i < inputs; i++)
-        cn__graph_join(in[0]->graph, in[i]->graph);
+    if (check_inputs(op, attributes, inputs, in) != CN_OK)
+        return NULL;
     cn__node *node = allocate_node(cn__graph_of(in[0]), op, attributes, inputs);
     if (node == NULL)
         return NULL;
     memcpy(node->in, in, (size_t)inputs * sizeof *in);
     if (op->shape(attributes, inputs, in, node->out) != CN_OK)
         return NULL;
+    for (int i = 1; i < inputs; i++)
+        cn__graph_join(in[0]->graph, in[i]->graph);
     return node->out[0];
 }
 
@@ -263,17 +276,31 @@ cn_tensor *cn__node_new(const cn__op *op, const void *attributes, int inputs, cn
 
 const cn_shape *cn_tensor_shape(const cn_tensor *tensor)
 {
-    return &tensor->shape;
+    return tensor != NULL ? &tensor->shape : NULL;
 }
 
 cn_dtype cn_tensor_dtype(const cn_tensor *tensor)
 {
-    return tensor->dtype;
+    return tensor != NULL ? tensor->dtype : CN_FLOAT32;
 }
 
 const char *cn_tensor_name(const cn_tensor *tensor)
 {
-    return tensor->name;
+    return tensor != NULL ? tensor->name : "";
+}
+
+bool cn__same_known_shape(const cn_tensor *x, const cn_tensor *like)
+{
+    return x != NULL && like != NULL && cn_shape_count(&x->shape) >= 0 &&
+           cn_shape_equal(&x->shape, &like->shape);
+}
+
+cn_tensor *cn__tensor_named(cn_tensor *tensor, const char *name)
+{
+    if (tensor == NULL || name == NULL)
+        return tensor;
+    tensor->name = cn__arena_strdup(cn__graph_arena(tensor->graph), name);
+    return tensor->name != NULL ? tensor : NULL;
 }
 
 void cn_tensor_release(cn_tensor *tensor)

@@ -72,14 +72,21 @@ struct cn__op {
                           cn_gradient_rule rule, cn_tensor **in_gradient);
     /* Plans for the node's full shapes; NULL if there is nothing to plan. */
     cn_status (*prepare)(cn__step *step);
-    /* Computes. Cannot fail. */
-    void (*run)(const cn__step *step, cn_pool *pool);
-    /* The input that output 0 is, unchanged in memory, in this phase; -1 for none. NULL: never. */
-    int (*alias)(const cn__node *node, bool training);
-    unsigned shape_only; /* bit i: only the shape of input i is used */
+    /* Computes. Fails only for what nothing but the data tells. NULL: output 0 is always an alias.
+     */
+    cn_status (*run)(const cn__step *step, cn_pool *pool);
+    /* True if output 0 is input 0, unchanged in memory. NULL: never. */
+    bool (*alias)(const cn__node *node);
+    uint64_t shape_only; /* bit i: only the shape of input i is used */
+    uint64_t any_type;   /* bit i: input i need not hold float32 numbers */
     bool in_place;       /* output 0 may lie where input 0 lay, if it has its size */
-    bool has_state;      /* gives other values on every run: never merged or shared */
 };
+
+/* True if the value of the node's input i is not needed. */
+static inline bool cn__lends_shape(const cn__node *node, int i)
+{
+    return node->op->shape_only >> i & 1;
+}
 
 /* A node with its output tensors in the graph of its inputs (which are joined). Copies
  * `attributes`. Returns the node's first output; NULL if an input is NULL or the shapes do not fit.
@@ -93,6 +100,8 @@ cn_tensor *cn__input_in(cn_graph *graph, cn_dtype dtype, const cn_shape *shape, 
 cn_tensor *cn__variable_in(cn_graph *graph, cn__variable *variable, const char *name);
 /* The same, in the graph of `beside`. */
 cn_tensor *cn__variable_tensor(cn_tensor *beside, cn__variable *variable, const char *name);
+/* Gives a new tensor a copy of `name`, unless that is NULL. Returns the tensor. */
+cn_tensor *cn__tensor_named(cn_tensor *tensor, const char *name);
 /* The variable behind a tensor, NULL if it is not one. */
 cn__variable *cn__tensor_variable(const cn_tensor *tensor);
 bool cn__tensor_is_input(const cn_tensor *tensor);
@@ -119,6 +128,9 @@ cn_status cn__graph_adopt(cn_graph *graph, void *object, void (*release)(void *o
 
 /* ---- operations with shapes taken from another tensor; for gradients ---- */
 
+/* True if both shapes are known in full and equal: then none of these operations is needed. Where
+ * extents are unknown, programs drop the operations that prove needless. */
+bool cn__same_known_shape(const cn_tensor *x, const cn_tensor *like);
 /* Reshapes x to the shape of `like`. */
 cn_tensor *cn__op_reshape_like(cn_tensor *x, cn_tensor *like);
 /* Sums x over the axes along which `like` was broadcast to it. */

@@ -14,21 +14,30 @@ const char *cn__conv_name(bool transposed, int rank)
     return rank >= 1 && rank <= 3 ? names[transposed][rank - 1] : "conv";
 }
 
-/* What an unknown extent counts as while shapes are inferred: anything large enough for any kernel.
- */
-enum { unknown_extent = 1 << 24 };
-
-static int64_t known(int64_t extent)
+static bool has_output_size(const cn_conv_options *options)
 {
-    return extent < 0 ? unknown_extent : extent;
+    return options->transposed && options->output_size[0] != 0;
 }
 
-static cn_status pad(const cn_conv_options *options, cn_conv *conv)
+static bool spatial_extents_are_known(const cn_shape *x)
+{
+    for (int i = 1; i < x->rank - 1; i++)
+        if (x->dim[i] < 0)
+            return false;
+    return true;
+}
+
+/* A given output size can be checked only against a known input. */
+static cn_status pad(const cn_conv_options *options, const cn_shape *x, cn_conv *conv)
 {
     if (!options->transposed)
         return cn_conv_pad_keras(conv, options->padding);
-    if (options->output_size[0] != 0)
-        return cn_conv_transpose_out(conv, options->padding, options->output_size);
+    if (has_output_size(options)) {
+        if (spatial_extents_are_known(x))
+            return cn_conv_transpose_out(conv, options->padding, options->output_size);
+        memcpy(conv->out, options->output_size, sizeof conv->out);
+        return CN_OK;
+    }
     return cn_conv_transpose_pad_keras(
         conv, options->padding, options->has_output_padding ? options->output_padding : NULL);
 }
@@ -42,19 +51,43 @@ static const char *kernel_axes(bool transposed, int rank)
     return axes[transposed][rank - 1];
 }
 
+/* The groups of a convolution, each of which has a part of the kernel's last axis. */
+static cn_status check_groups(const cn_conv_options *options, const cn_shape *kernel,
+                              int64_t groups)
+{
+    char text[128];
+    const char *name = cn__conv_name(options->transposed, options->rank);
+    int64_t split, whole = kernel->dim[options->rank + 1];
+    if (groups < 1)
+        return cn__fail(CN_ERROR_SHAPE, "%s: groups must be at least 1, not %lld", name,
+                        (long long)groups);
+    if (__builtin_mul_overflow(kernel->dim[options->rank], groups, &split) ||
+        (whole >= 0 && whole % groups != 0))
+        return cn__fail(CN_ERROR_SHAPE,
+                        "%s: %lld groups do not divide the last axis of the kernel %s", name,
+                        (long long)groups, cn_shape_text(kernel, text, sizeof text));
+    return CN_OK;
+}
+
+/* An extent of all groups together from that of one. */
+static int64_t of_groups(int64_t extent, int64_t groups)
+{
+    return extent < 0 ? -1 : extent * groups;
+}
+
 static cn_status check_channels(const cn_conv_options *options, const cn_shape *x,
                                 const cn_shape *kernel, int64_t groups)
 {
     int rank = options->rank;
-    int64_t channels = x->dim[rank + 1];
-    int64_t takes = options->transposed ? kernel->dim[rank + 1] : kernel->dim[rank] * groups;
+    int64_t channels = x->dim[rank + 1], of_all = of_groups(kernel->dim[rank], groups);
+    int64_t takes = options->transposed ? kernel->dim[rank + 1] : of_all;
     if (channels == takes)
         return CN_OK;
     char of_x[128], of_kernel[128];
     const char *name = cn__conv_name(options->transposed, rank);
     cn_shape_text(x, of_x, sizeof of_x);
     cn_shape_text(kernel, of_kernel, sizeof of_kernel);
-    int64_t other = options->transposed ? kernel->dim[rank] * groups : kernel->dim[rank + 1];
+    int64_t other = options->transposed ? of_all : kernel->dim[rank + 1];
     if (channels == other)
         return cn__fail(CN_ERROR_SHAPE,
                         "%s: the input %s has %lld channels, but the kernel %s, read as %s, takes "
@@ -92,20 +125,21 @@ static cn_status conv_of(const cn_conv_options *options, const cn_shape *x, cons
     CN__TRY(check_ranks(options, x, kernel));
     int rank = options->rank;
     int64_t groups = options->groups != 0 ? options->groups : 1;
+    CN__TRY(check_groups(options, kernel, groups));
     CN__TRY(check_channels(options, x, kernel, groups));
     *conv = (cn_conv){.rank = rank,
                       .batch = x->dim[0] < 0 ? 1 : x->dim[0],
                       .in_channels = x->dim[rank + 1],
-                      .out_channels =
-                          options->transposed ? kernel->dim[rank] * groups : kernel->dim[rank + 1],
+                      .out_channels = options->transposed ? of_groups(kernel->dim[rank], groups)
+                                                          : kernel->dim[rank + 1],
                       .groups = groups};
     for (int i = 0; i < rank; i++) {
-        conv->in[i] = known(x->dim[i + 1]);
+        conv->in[i] = x->dim[i + 1] < 0 ? cn__unknown_extent : x->dim[i + 1];
         conv->kernel[i] = kernel->dim[i];
         conv->stride[i] = options->stride[i];
         conv->dilation[i] = options->dilation[i];
     }
-    return pad(options, conv);
+    return pad(options, x, conv);
 }
 
 static cn_status conv_shape(const void *attributes, int inputs, cn_tensor *const *in,
@@ -121,7 +155,8 @@ static cn_status conv_shape(const void *attributes, int inputs, cn_tensor *const
     shape->dim[0] = in[0]->shape.dim[0];
     shape->dim[rank + 1] = conv.out_channels;
     for (int i = 0; i < rank; i++)
-        shape->dim[i + 1] = in[0]->shape.dim[i + 1] < 0 ? -1 : conv.out[i];
+        shape->dim[i + 1] =
+            in[0]->shape.dim[i + 1] < 0 && !has_output_size(&a->options) ? -1 : conv.out[i];
     return CN_OK;
 }
 
@@ -189,8 +224,8 @@ static cn_status kernel_gradient_gradient(const cn__node *node, cn_tensor *const
 typedef struct conv_state {
     cn_conv_plan *plan;
     float *packed;
-    const cn__variable *kernel; /* NULL: computed anew on every run */
-    uint64_t version;
+    const uint64_t *kernel_version; /* NULL: the kernel is computed anew on every run */
+    uint64_t packed_version;
     cn_clamp clamp;
     bool clamped;
 } conv_state;
@@ -200,6 +235,19 @@ static void release_state(void *opaque)
     conv_state *state = opaque;
     cn_conv_plan_free(state->plan);
     cn__free(state->packed);
+}
+
+/* Where the version of a kernel is told that changes seldom or never, also if it is reshaped as a
+ * dense layer's is. */
+static const uint64_t *version_of(const cn_tensor *kernel)
+{
+    static const uint64_t constant = 1;
+    while (kernel->node->op == &cn__reshape_op || kernel->node->op == &cn__reshape_like_op)
+        kernel = kernel->node->in[0];
+    const cn__variable *variable = cn__tensor_variable(kernel);
+    if (variable != NULL)
+        return &variable->version;
+    return kernel->node->op == &cn__constant_op ? &constant : NULL;
 }
 
 static cn_status prepare(cn__step *step, const cn_conv *conv, cn_conv_pass pass, bool packs)
@@ -218,7 +266,7 @@ static cn_status prepare(cn__step *step, const cn_conv *conv, cn_conv_pass pass,
     step->scratch_bytes = cn_conv_plan_scratch_bytes(state->plan);
     if (!packs)
         return CN_OK;
-    state->kernel = cn__tensor_variable(step->node->in[1]);
+    state->kernel_version = version_of(step->node->in[1]);
     state->packed = cn__alloc(cn_conv_plan_packed_bytes(state->plan));
     return state->packed != NULL ? CN_OK : cn_error_status();
 }
@@ -252,23 +300,25 @@ static cn_status kernel_gradient_prepare(cn__step *step)
 }
 
 /* A variable's kernel is packed again only after it changed. */
-static void run(const cn__step *step, cn_pool *pool)
+static cn_status run(const cn__step *step, cn_pool *pool)
 {
     conv_state *state = step->state;
-    if (state->kernel == NULL || state->version != state->kernel->version) {
+    uint64_t version = state->kernel_version != NULL ? *state->kernel_version : 0;
+    if (version == 0 || version != state->packed_version)
         cn_conv_plan_pack(state->plan, step->in[1], state->packed, pool);
-        state->version = state->kernel != NULL ? state->kernel->version : 0;
-    }
+    state->packed_version = version;
     bool has_bias = step->node->op == &cn__conv_op && step->node->inputs == 3;
     cn_conv_plan_run(state->plan, step->in[0], state->packed, has_bias ? step->in[2] : NULL,
                      state->clamped ? &state->clamp : NULL, step->out[0], step->scratch, pool);
+    return CN_OK;
 }
 
-static void run_kernel_gradient(const cn__step *step, cn_pool *pool)
+static cn_status run_kernel_gradient(const cn__step *step, cn_pool *pool)
 {
     conv_state *state = step->state;
     cn_conv_plan_kernel_gradient(state->plan, step->in[0], step->in[1], step->out[0], step->scratch,
                                  pool);
+    return CN_OK;
 }
 
 const cn__op cn__conv_op = {.name = "conv",
@@ -301,6 +351,8 @@ const cn__op cn__conv_kernel_gradient_op = {.name = "conv_kernel_gradient",
 
 cn_tensor *cn_op_conv(cn_tensor *x, cn_tensor *kernel, const cn_conv_options *options)
 {
+    if (options == NULL)
+        return cn__fail_null_argument("conv"), NULL;
     cn__conv_attributes attributes = {.options = *options, .clamp = {-INFINITY, INFINITY}};
     return cn__node_new(&cn__conv_op, &attributes, 2, (cn_tensor *[]){x, kernel});
 }

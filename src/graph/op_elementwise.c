@@ -51,32 +51,28 @@ static cn_status unary_gradient(const cn__node *node, cn_tensor *const *dy, cn_g
     return dx[0] != NULL ? CN_OK : cn_error_status();
 }
 
-static void unary_run(const cn__step *step, cn_pool *pool)
+static cn_status unary_run(const cn__step *step, cn_pool *pool)
 {
     cn_unary_f32(*(const cn_function1 *)step->node->attributes, step->in[0], step->out[0],
                  count_out(step), pool);
-}
-
-static int unary_alias(const cn__node *node, bool training)
-{
-    (void)training;
-    return ((const cn_function1 *)node->attributes)->op == CN_IDENTITY ? 0 : -1;
+    return CN_OK;
 }
 
 /* The signal's way back through a relu: deconvnet lets pass what is positive of the signal, guided
  * backpropagation that and only where the relu was open. */
-static void unary_gradient_run(const cn__step *step, cn_pool *pool)
+static cn_status unary_gradient_run(const cn__step *step, cn_pool *pool)
 {
     static const cn_function1 relu = {CN_RELU, {0, __builtin_inff(), 0}};
     const cn__unary_gradient_attributes *a = step->node->attributes;
     int64_t count = count_out(step);
     if (a->rule == CN_DECONVNET) {
         cn_unary_f32(relu, step->in[0], step->out[0], count, pool);
-        return;
+        return CN_OK;
     }
     cn_unary_gradient_f32(a->function, step->in[1], step->in[0], step->out[0], count, pool);
     if (a->rule == CN_GUIDED_BACKPROP)
         cn_unary_f32(relu, step->out[0], step->out[0], count, pool);
+    return CN_OK;
 }
 
 /* Linear in the signal; the second derivative of the functions themselves is that of the piecewise
@@ -100,7 +96,6 @@ const cn__op cn__unary_op = {.name = "unary",
                              .shape = same_shape,
                              .gradient = unary_gradient,
                              .run = unary_run,
-                             .alias = unary_alias,
                              .in_place = true};
 
 const cn__op cn__unary_gradient_op = {.name = "unary_gradient",
@@ -112,6 +107,8 @@ const cn__op cn__unary_gradient_op = {.name = "unary_gradient",
 
 cn_tensor *cn_op_unary(cn_tensor *x, cn_function1 function)
 {
+    if ((size_t)function.op >= CN_UNARY_COUNT)
+        return cn__fail_null(CN_ERROR_ARGUMENT, "unary: there is no function %d", (int)function.op);
     return cn__node_new(&cn__unary_op, &function, 1, &x);
 }
 
@@ -134,6 +131,13 @@ static cn_tensor *negative(cn_tensor *x)
 static cn_tensor *times(cn_tensor *a, cn_tensor *b)
 {
     return cn_op_binary(CN_MULTIPLY, a, b);
+}
+
+/* log(x), and 0 where x is not positive, as TensorFlow has it. */
+static cn_tensor *log_of_positive(cn_tensor *x)
+{
+    cn_tensor *positive = cn_op_unary(x, (cn_function1){CN_THRESHOLD, {0, 1, 0}});
+    return cn_op_unary(positive, (cn_function1){.op = CN_LOG});
 }
 
 /* What is multiplied with dy for each operand, before the sum over broadcast axes. */
@@ -170,7 +174,7 @@ static void partial_gradients(const cn__node *node, cn_tensor *dy, cn_tensor *d[
         d[0] = times(dy,
                      times(b, cn_op_binary(CN_POWER, a,
                                            cn_op_unary(b, (cn_function1){CN_AFFINE, {1, -1, 0}}))));
-        d[1] = times(dy, times(y, cn_op_unary(a, (cn_function1){.op = CN_LOG})));
+        d[1] = times(dy, times(y, log_of_positive(a)));
         break;
     default: /* comparisons are flat */
         d[0] = d[1] = NULL;
@@ -198,11 +202,11 @@ static cn_status binary_gradient(const cn__node *node, cn_tensor *const *dy, cn_
     return CN_OK;
 }
 
-static void binary_run(const cn__step *step, cn_pool *pool)
+static cn_status binary_run(const cn__step *step, cn_pool *pool)
 {
     const cn__node *node = step->node;
-    cn_binary_f32(*(const cn_binary *)node->attributes, &node->in[0]->shape, step->in[0],
-                  &node->in[1]->shape, step->in[1], step->out[0], pool);
+    return cn_binary_f32(*(const cn_binary *)node->attributes, &node->in[0]->shape, step->in[0],
+                         &node->in[1]->shape, step->in[1], step->out[0], pool);
 }
 
 const cn__op cn__binary_op = {.name = "binary",
@@ -215,6 +219,8 @@ const cn__op cn__binary_op = {.name = "binary",
 
 cn_tensor *cn_op_binary(cn_binary op, cn_tensor *a, cn_tensor *b)
 {
+    if ((size_t)op >= CN_BINARY_COUNT)
+        return cn__fail_null(CN_ERROR_ARGUMENT, "binary: there is no operation %d", (int)op);
     return cn__node_new(&cn__binary_op, &op, 2, (cn_tensor *[]){a, b});
 }
 
@@ -225,9 +231,14 @@ static cn_status like_shape(const void *attributes, int inputs, cn_tensor *const
 {
     (void)attributes;
     (void)inputs;
+    const cn_shape *x = &in[0]->shape, *like = &in[1]->shape;
     cn_shape joined;
-    out[0]->shape = in[1]->shape;
-    return cn_broadcast(&in[0]->shape, &in[1]->shape, &joined);
+    out[0]->shape = *like;
+    if (cn_broadcast(x, like, &joined) == CN_OK && cn__shapes_agree(&joined, like))
+        return CN_OK;
+    char from[128], to[128];
+    return cn__fail(CN_ERROR_SHAPE, "broadcast: %s cannot be repeated to the shape %s",
+                    cn_shape_text(x, from, sizeof from), cn_shape_text(like, to, sizeof to));
 }
 
 static cn_status broadcast_gradient(const cn__node *node, cn_tensor *const *dy,
@@ -239,12 +250,13 @@ static cn_status broadcast_gradient(const cn__node *node, cn_tensor *const *dy,
 }
 
 /* x + 0 with the zero repeated over the whole shape. */
-static void broadcast_run(const cn__step *step, cn_pool *pool)
+static cn_status broadcast_run(const cn__step *step, cn_pool *pool)
 {
     const cn__node *node = step->node;
     float *out = step->out[0];
     memset(out, 0, (size_t)count_out(step) * sizeof *out);
-    cn_binary_f32(CN_ADD, &node->out[0]->shape, out, &node->in[0]->shape, step->in[0], out, pool);
+    return cn_binary_f32(CN_ADD, &node->out[0]->shape, out, &node->in[0]->shape, step->in[0], out,
+                         pool);
 }
 
 const cn__op cn__broadcast_like_op = {.name = "broadcast_like",
@@ -256,6 +268,8 @@ const cn__op cn__broadcast_like_op = {.name = "broadcast_like",
 
 cn_tensor *cn__op_broadcast_like(cn_tensor *x, cn_tensor *like)
 {
+    if (cn__same_known_shape(x, like))
+        return x;
     return cn__node_new(&cn__broadcast_like_op, NULL, 2, (cn_tensor *[]){x, like});
 }
 

@@ -12,25 +12,18 @@ const cn__op cn__constant_op = {
 cn_tensor *cn__input_in(cn_graph *graph, cn_dtype dtype, const cn_shape *shape, const char *name)
 {
     cn__leaf leaf = {.shape = *shape, .dtype = dtype};
-    cn_tensor *tensor = cn__leaf_new(graph, &cn__input_op, &leaf);
-    if (tensor != NULL && name != NULL)
-        tensor->name = cn__arena_strdup(cn__graph_arena(graph), name);
-    return tensor;
-}
-
-static bool shape_is_legal(const cn_shape *shape)
-{
-    if (shape->rank < 0 || shape->rank > CN_MAX_RANK)
-        return false;
-    for (int i = 0; i < shape->rank; i++)
-        if (shape->dim[i] < -1)
-            return false;
-    return true;
+    return cn__tensor_named(cn__leaf_new(graph, &cn__input_op, &leaf), name);
 }
 
 cn_tensor *cn_op_input(cn_dtype dtype, const cn_shape *shape, const char *name)
 {
-    if (!shape_is_legal(shape))
+    if (shape == NULL)
+        return cn__fail_null_argument("input"), NULL;
+    if (dtype != CN_FLOAT32 && dtype != CN_INT32)
+        return cn__fail_null(CN_ERROR_ARGUMENT,
+                             "input: the element type must be CN_FLOAT32 or CN_INT32, not %d",
+                             (int)dtype);
+    if (!cn__shape_is_legal(shape))
         return cn__fail_null(CN_ERROR_ARGUMENT,
                              "input: extents are numbers from 0, or -1 for unknown, at most %d",
                              CN_MAX_RANK);

@@ -23,18 +23,18 @@ static cn_status softmax_gradient(const cn__node *node, cn_tensor *const *dy, cn
     return dx[0] != NULL ? CN_OK : cn_error_status();
 }
 
-static void softmax_run(const cn__step *step, cn_pool *pool)
+static cn_status softmax_run(const cn__step *step, cn_pool *pool)
 {
     const cn__softmax_attributes *a = step->node->attributes;
-    cn_softmax_f32(&step->node->in[0]->shape, a->axis, a->logarithm, step->in[0], step->out[0],
-                   pool);
+    return cn_softmax_f32(&step->node->in[0]->shape, a->axis, a->logarithm, step->in[0],
+                          step->out[0], pool);
 }
 
-static void softmax_gradient_run(const cn__step *step, cn_pool *pool)
+static cn_status softmax_gradient_run(const cn__step *step, cn_pool *pool)
 {
     const cn__softmax_attributes *a = step->node->attributes;
-    cn_softmax_gradient_f32(&step->node->in[0]->shape, a->axis, a->logarithm, step->in[1],
-                            step->in[0], step->out[0], pool);
+    return cn_softmax_gradient_f32(&step->node->in[0]->shape, a->axis, a->logarithm, step->in[1],
+                                   step->in[0], step->out[0], pool);
 }
 
 const cn__op cn__softmax_op = {.name = "softmax",
@@ -101,7 +101,7 @@ static void moving_average(float momentum, int64_t count, const float *old, cons
         new[i] = old[i] * momentum + batch[i] * (1 - momentum);
 }
 
-static void batch_norm_run(const cn__step *step, cn_pool *pool)
+static cn_status batch_norm_run(const cn__step *step, cn_pool *pool)
 {
     const attributes *a = step->node->attributes;
     const cn_shape *x = &step->node->in[0]->shape;
@@ -123,6 +123,7 @@ static void batch_norm_run(const cn__step *step, cn_pool *pool)
     }
     cn_batch_norm_f32(rows, channels, step->in[0], mean, variance, gamma, beta, a->options.epsilon,
                       step->out[0], pool);
+    return CN_OK;
 }
 
 /* (dy, x, moments [, gamma]) -> dx, dgamma, dbeta */
@@ -131,8 +132,6 @@ static cn_status batch_norm_gradient(const cn__node *node, cn_tensor *const *dy,
 {
     const attributes *a = node->attributes;
     (void)rule;
-    if (dy[0] == NULL)
-        return CN_OK;
     cn_tensor *in[4] = {dy[0], node->in[0], node->out[3], a->has_gamma ? node->in[3] : NULL};
     dx[0] = cn__node_new(&gradient_op, a, 3 + a->has_gamma, in);
     if (dx[0] == NULL)
@@ -163,7 +162,7 @@ static cn_status gradient_shape(const void *opaque, int inputs, cn_tensor *const
     return CN_OK;
 }
 
-static void gradient_run(const cn__step *step, cn_pool *pool)
+static cn_status gradient_run(const cn__step *step, cn_pool *pool)
 {
     const attributes *a = step->node->attributes;
     const cn_shape *x = &step->node->in[1]->shape;
@@ -176,12 +175,13 @@ static void gradient_run(const cn__step *step, cn_pool *pool)
                                a->options.epsilon, step->in[0], moments_move ? step->out[0] : NULL,
                                step->out[1], step->out[2], pool);
     if (moments_move)
-        return;
+        return CN_OK;
     /* Fixed moments: the signal is only scaled. A mean of zero, and no shift. */
     float *zeros = step->scratch;
     memset(zeros, 0, (size_t)channels * sizeof(float));
     cn_batch_norm_f32(rows, channels, step->in[0], zeros, variance, gamma, NULL, a->options.epsilon,
                       step->out[0], pool);
+    return CN_OK;
 }
 
 static cn_status gradient_prepare(cn__step *step)
@@ -201,6 +201,8 @@ cn_tensor *cn_op_batch_norm(cn_tensor *x, cn_tensor *gamma, cn_tensor *beta, cn_
                             cn_tensor *variance, const cn_batch_norm_options *options,
                             cn_tensor **new_mean, cn_tensor **new_variance)
 {
+    if (options == NULL)
+        return cn__fail_null_argument("batch_norm"), NULL;
     attributes a = {*options, gamma != NULL, beta != NULL};
     cn_tensor *in[5] = {x, mean, variance};
     int inputs = 3;

@@ -1,8 +1,6 @@
 /* Pooling, unpooling and resizing. */
 #include "graph/ops.h"
 
-enum { unknown_extent = 1 << 24 };
-
 static cn_status pooling_of(const cn_pool_options *options, const cn_shape *x, cn_pooling *pooling)
 {
     int rank = options->rank;
@@ -17,7 +15,7 @@ static cn_status pooling_of(const cn_pool_options *options, const cn_shape *x, c
                             .batch = x->dim[0] < 0 ? 1 : x->dim[0],
                             .channels = x->dim[rank + 1] < 0 ? 1 : x->dim[rank + 1]};
     for (int i = 0; i < rank; i++) {
-        pooling->in[i] = x->dim[i + 1] < 0 ? unknown_extent : x->dim[i + 1];
+        pooling->in[i] = x->dim[i + 1] < 0 ? cn__unknown_extent : x->dim[i + 1];
         pooling->window[i] = options->window[i];
         pooling->stride[i] = options->stride[i];
     }
@@ -38,6 +36,24 @@ static cn_status pool_shape(const void *attributes, int inputs, cn_tensor *const
     return CN_OK;
 }
 
+/* Checks that a tensor has the shape that pooling `unpooled` gives. */
+static cn_status check_pooled(const char *name, const cn_pool_options *options,
+                              const cn_shape *unpooled, const cn_shape *shape)
+{
+    cn_pooling pooling;
+    CN__TRY(pooling_of(options, unpooled, &pooling));
+    cn_shape expected = *unpooled;
+    for (int i = 0; i < pooling.rank; i++)
+        if (expected.dim[i + 1] >= 0)
+            expected.dim[i + 1] = pooling.out[i];
+    if (cn__shapes_agree(shape, &expected))
+        return CN_OK;
+    char of_shape[128], of_unpooled[128];
+    return cn__fail(CN_ERROR_SHAPE, "%s: %s is not the shape that pooling %s gives", name,
+                    cn_shape_text(shape, of_shape, sizeof of_shape),
+                    cn_shape_text(unpooled, of_unpooled, sizeof of_unpooled));
+}
+
 static cn_status max_pool_shape(const void *attributes, int inputs, cn_tensor *const *in,
                                 cn_tensor **out)
 {
@@ -54,7 +70,8 @@ static cn_status prepare(cn__step *step, const cn_shape *unpooled)
     if (pooling == NULL)
         return cn_error_status();
     step->state = pooling;
-    return pooling_of(step->node->attributes, unpooled, pooling);
+    CN__TRY(pooling_of(step->node->attributes, unpooled, pooling));
+    return cn_pooling_check(pooling);
 }
 
 static cn_status pool_prepare(cn__step *step)
@@ -75,9 +92,9 @@ static cn_status max_pool_gradient(const cn__node *node, cn_tensor *const *dy,
     return dx[0] != NULL ? CN_OK : cn_error_status();
 }
 
-static void max_pool_run(const cn__step *step, cn_pool *pool)
+static cn_status max_pool_run(const cn__step *step, cn_pool *pool)
 {
-    cn_max_pool_f32(step->state, step->in[0], step->out[0], step->out[1], pool);
+    return cn_max_pool_f32(step->state, step->in[0], step->out[0], step->out[1], pool);
 }
 
 const cn__op cn__max_pool_op = {.name = "max_pool",
@@ -110,12 +127,14 @@ static cn_status unpool_shape(const void *attributes, int inputs, cn_tensor *con
     if (in[1]->dtype != CN_INT32)
         return cn__fail(CN_ERROR_ARGUMENT, "max_unpool: the switches must be int32, as max_pool "
                                            "gives them");
+    CN__TRY(check_pooled("max_unpool", attributes, &in[2]->shape, &in[0]->shape));
+    CN__TRY(check_pooled("max_unpool", attributes, &in[2]->shape, &in[1]->shape));
     return like_last(attributes, inputs, in, out);
 }
 
-static void unpool_run(const cn__step *step, cn_pool *pool)
+static cn_status unpool_run(const cn__step *step, cn_pool *pool)
 {
-    cn_max_unpool_f32(step->state, step->in[0], step->in[1], step->out[0], pool);
+    return cn_max_unpool_f32(step->state, step->in[0], step->in[1], step->out[0], pool);
 }
 
 const cn__op cn__max_unpool_op = {.name = "max_unpool",
@@ -124,7 +143,8 @@ const cn__op cn__max_unpool_op = {.name = "max_unpool",
                                   .shape = unpool_shape,
                                   .prepare = unpool_prepare,
                                   .run = unpool_run,
-                                  .shape_only = 1u << 2};
+                                  .shape_only = 1u << 2,
+                                  .any_type = 1u << 1};
 
 cn_tensor *cn_op_max_unpool(cn_tensor *x, cn_tensor *switches, cn_tensor *like,
                             const cn_pool_options *options)
@@ -141,9 +161,9 @@ static cn_status average_gradient(const cn__node *node, cn_tensor *const *dy, cn
     return dx[0] != NULL ? CN_OK : cn_error_status();
 }
 
-static void average_run(const cn__step *step, cn_pool *pool)
+static cn_status average_run(const cn__step *step, cn_pool *pool)
 {
-    cn_average_pool_f32(step->state, step->in[0], step->out[0], pool);
+    return cn_average_pool_f32(step->state, step->in[0], step->out[0], pool);
 }
 
 const cn__op cn__average_pool_op = {.name = "average_pool",
@@ -167,9 +187,9 @@ static cn_status average_gradient_gradient(const cn__node *node, cn_tensor *cons
     return dx[0] != NULL ? CN_OK : cn_error_status();
 }
 
-static void average_gradient_run(const cn__step *step, cn_pool *pool)
+static cn_status average_gradient_run(const cn__step *step, cn_pool *pool)
 {
-    cn_average_pool_gradient_f32(step->state, step->in[0], step->out[0], pool);
+    return cn_average_pool_gradient_f32(step->state, step->in[0], step->out[0], pool);
 }
 
 const cn__op cn__average_pool_gradient_op = {.name = "average_pool_gradient",
@@ -182,6 +202,23 @@ const cn__op cn__average_pool_gradient_op = {.name = "average_pool_gradient",
                                              .shape_only = 1u << 1};
 
 /* ---- resizing ---- */
+
+/* Unknown extents of an input count as 1. */
+static cn_resizing resizing_of(const cn_resize_options *options, const cn_shape *small,
+                               const cn_shape *large)
+{
+    int rank = options->rank;
+    cn_resizing resizing = {.rank = rank,
+                            .batch = cn__max(small->dim[0], 0),
+                            .channels = cn__max(small->dim[rank + 1], 0),
+                            .interpolation = options->interpolation};
+    for (int i = 0; i < rank; i++) {
+        bool known = small->dim[i + 1] >= 0;
+        resizing.in[i] = known ? small->dim[i + 1] : 1;
+        resizing.out[i] = cn__max(large->dim[i + 1], 1);
+    }
+    return resizing;
+}
 
 static cn_status resize_shape(const void *attributes, int inputs, cn_tensor *const *in,
                               cn_tensor **out)
@@ -206,28 +243,15 @@ static cn_status resize_shape(const void *attributes, int inputs, cn_tensor *con
                  __builtin_mul_overflow(shape->dim[i + 1], a->factor[i], &shape->dim[i + 1]))
             return cn__fail(CN_ERROR_SHAPE, "resize: the output is too large");
     }
-    return CN_OK;
+    cn_resizing resizing = resizing_of(a, &in[0]->shape, shape);
+    return cn_resizing_check(&resizing);
 }
 
-static void fill_resizing(const cn__node *node, const cn_shape *small, const cn_shape *large,
-                          cn_resizing *resizing)
+static cn_status resize_run(const cn__step *step, cn_pool *pool)
 {
-    const cn_resize_options *a = node->attributes;
-    *resizing = (cn_resizing){.rank = a->rank,
-                              .batch = small->dim[0],
-                              .channels = small->dim[a->rank + 1],
-                              .interpolation = a->interpolation};
-    for (int i = 0; i < a->rank; i++) {
-        resizing->in[i] = small->dim[i + 1];
-        resizing->out[i] = large->dim[i + 1];
-    }
-}
-
-static void resize_run(const cn__step *step, cn_pool *pool)
-{
-    cn_resizing resizing;
-    fill_resizing(step->node, &step->node->in[0]->shape, &step->node->out[0]->shape, &resizing);
-    cn_resize_f32(&resizing, step->in[0], step->out[0], pool);
+    cn_resizing resizing =
+        resizing_of(step->node->attributes, &step->node->in[0]->shape, &step->node->out[0]->shape);
+    return cn_resize_f32(&resizing, step->in[0], step->out[0], pool);
 }
 
 static cn_status resize_gradient(const cn__node *node, cn_tensor *const *dy, cn_gradient_rule rule,
@@ -246,11 +270,11 @@ const cn__op cn__resize_op = {.name = "resize",
                               .gradient = resize_gradient,
                               .run = resize_run};
 
-static void resize_gradient_run(const cn__step *step, cn_pool *pool)
+static cn_status resize_gradient_run(const cn__step *step, cn_pool *pool)
 {
-    cn_resizing resizing;
-    fill_resizing(step->node, &step->node->out[0]->shape, &step->node->in[0]->shape, &resizing);
-    cn_resize_gradient_f32(&resizing, step->in[0], step->out[0], pool);
+    cn_resizing resizing =
+        resizing_of(step->node->attributes, &step->node->out[0]->shape, &step->node->in[0]->shape);
+    return cn_resize_gradient_f32(&resizing, step->in[0], step->out[0], pool);
 }
 
 static cn_status resize_gradient_gradient(const cn__node *node, cn_tensor *const *d,

@@ -4,29 +4,38 @@
 
 #include "graph/ops.h"
 
-typedef struct random_state {
-    _Atomic uint64_t runs;
-} random_state;
+/* The runs are counted in the node's graph, which all programs of a function share: a last, smaller
+ * batch does not begin again. */
+typedef struct stream {
+    uint64_t seed;
+    _Atomic uint64_t *runs;
+} stream;
 
-static cn_status prepare(cn__step *step)
+static stream new_stream(cn_tensor *x, uint64_t seed)
 {
-    step->state = cn__arena_alloc(step->arena, sizeof(random_state));
-    return step->state != NULL ? CN_OK : cn_error_status();
+    if (x == NULL)
+        return (stream){0};
+    return (stream){seed, cn__arena_alloc(cn__graph_arena(x->graph), sizeof(_Atomic uint64_t))};
 }
 
-static cn__random stream_of(const cn__step *step, uint64_t seed)
+static cn__random next_run(stream s)
 {
-    random_state *state = step->state;
-    uint64_t run = atomic_fetch_add(&state->runs, 1);
-    return (cn__random){.seed = seed + run * UINT64_C(0x9E3779B97F4A7C15), .counter = 0};
+    uint64_t run = atomic_fetch_add(s.runs, 1);
+    return (cn__random){.seed = s.seed + run * UINT64_C(0x9E3779B97F4A7C15), .counter = 0};
 }
 
 /* ---- dropout: x -> y, mask; the mask holds 0 or 1 / (1 - rate) ---- */
 
+typedef struct dropout_attributes {
+    float rate;
+    unsigned shared_axes;
+    stream stream;
+} dropout_attributes;
+
 static cn_status dropout_shape(const void *attributes, int inputs, cn_tensor *const *in,
                                cn_tensor **out)
 {
-    const cn__dropout_attributes *a = attributes;
+    const dropout_attributes *a = attributes;
     (void)inputs;
     out[0]->shape = out[1]->shape = in[0]->shape;
     for (int i = 0; i < in[0]->shape.rank; i++)
@@ -45,33 +54,33 @@ static cn_status dropout_gradient(const cn__node *node, cn_tensor *const *dy, cn
     return dx[0] != NULL ? CN_OK : cn_error_status();
 }
 
-static void dropout_run(const cn__step *step, cn_pool *pool)
+static cn_status dropout_run(const cn__step *step, cn_pool *pool)
 {
-    const cn__dropout_attributes *a = step->node->attributes;
+    const dropout_attributes *a = step->node->attributes;
     const cn_shape *shape = &step->node->in[0]->shape, *shared = &step->node->out[1]->shape;
-    cn__random random = stream_of(step, a->seed);
+    cn__random random = next_run(a->stream);
     float *mask = step->out[1], scale = a->rate < 1 ? 1 / (1 - a->rate) : 0;
     int64_t count = cn_shape_count(shared);
     for (int64_t i = 0; i < count; i++)
         mask[i] = !step->training ? 1 : cn__random_uniform(&random) < (double)a->rate ? 0 : scale;
-    cn_binary_f32(CN_MULTIPLY, shape, step->in[0], shared, mask, step->out[0], pool);
+    return cn_binary_f32(CN_MULTIPLY, shape, step->in[0], shared, mask, step->out[0], pool);
 }
 
 const cn__op cn__dropout_op = {.name = "dropout",
-                               .attribute_bytes = sizeof(cn__dropout_attributes),
+                               .attribute_bytes = sizeof(dropout_attributes),
                                .outputs = 2,
                                .shape = dropout_shape,
                                .gradient = dropout_gradient,
-                               .prepare = prepare,
-                               .run = dropout_run,
-                               .has_state = true};
+                               .run = dropout_run};
 
 cn_tensor *cn_op_dropout(cn_tensor *x, float rate, unsigned shared_axes, uint64_t seed)
 {
     if (!(rate >= 0 && rate <= 1))
         return cn__fail_null(CN_ERROR_ARGUMENT, "dropout: the rate must be from 0 to 1, not %g",
                              (double)rate);
-    cn__dropout_attributes attributes = {rate, shared_axes, seed};
+    dropout_attributes attributes = {rate, shared_axes, new_stream(x, seed)};
+    if (x != NULL && attributes.stream.runs == NULL)
+        return NULL;
     return cn__node_new(&cn__dropout_op, &attributes, 1, &x);
 }
 
@@ -80,7 +89,7 @@ cn_tensor *cn_op_dropout(cn_tensor *x, float rate, unsigned shared_axes, uint64_
 typedef struct noise_attributes {
     float stddev;
     bool multiply;
-    uint64_t seed;
+    stream stream;
 } noise_attributes;
 
 static cn_status noise_shape(const void *attributes, int inputs, cn_tensor *const *in,
@@ -101,19 +110,19 @@ static cn_status noise_gradient(const cn__node *node, cn_tensor *const *dy, cn_g
     return dx[0] != NULL ? CN_OK : cn_error_status();
 }
 
-static void noise_run(const cn__step *step, cn_pool *pool)
+static cn_status noise_run(const cn__step *step, cn_pool *pool)
 {
     const noise_attributes *a = step->node->attributes;
     const cn_shape *shape = &step->node->in[0]->shape;
-    cn__random random = stream_of(step, a->seed);
+    cn__random random = next_run(a->stream);
     float *noise = step->out[1];
     int64_t count = cn_shape_count(shape);
     for (int64_t i = 0; i < count; i++) {
         double value = step->training ? (double)a->stddev * cn__random_normal(&random) : 0;
         noise[i] = (float)(a->multiply ? 1 + value : value);
     }
-    cn_binary_f32(a->multiply ? CN_MULTIPLY : CN_ADD, shape, step->in[0], shape, noise,
-                  step->out[0], pool);
+    return cn_binary_f32(a->multiply ? CN_MULTIPLY : CN_ADD, shape, step->in[0], shape, noise,
+                         step->out[0], pool);
 }
 
 const cn__op cn__noise_op = {.name = "noise",
@@ -121,12 +130,12 @@ const cn__op cn__noise_op = {.name = "noise",
                              .outputs = 2,
                              .shape = noise_shape,
                              .gradient = noise_gradient,
-                             .prepare = prepare,
-                             .run = noise_run,
-                             .has_state = true};
+                             .run = noise_run};
 
 cn_tensor *cn_op_noise(cn_tensor *x, float stddev, bool multiply, uint64_t seed)
 {
-    noise_attributes attributes = {stddev, multiply, seed};
+    noise_attributes attributes = {stddev, multiply, new_stream(x, seed)};
+    if (x != NULL && attributes.stream.runs == NULL)
+        return NULL;
     return cn__node_new(&cn__noise_op, &attributes, 1, &x);
 }

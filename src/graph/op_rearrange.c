@@ -3,11 +3,6 @@
 
 #include "graph/ops.h"
 
-static int64_t count_out(const cn__step *step)
-{
-    return cn_shape_count(&step->node->out[0]->shape);
-}
-
 /* ---- reshape ---- */
 
 static cn_status fail_reshape(const cn_shape *from, const cn_shape *to)
@@ -17,7 +12,7 @@ static cn_status fail_reshape(const cn_shape *from, const cn_shape *to)
                     cn_shape_text(from, a, sizeof a), cn_shape_text(to, b, sizeof b));
 }
 
-/* The product of the extents that are neither -1 nor taken over, -1 if one is unknown. */
+/* The product of the known extents, -1 if it is too large. */
 static int64_t known_product(const cn_shape *shape)
 {
     int64_t product = 1;
@@ -55,6 +50,8 @@ static cn_status reshape_shape(const void *attributes, int inputs, cn_tensor *co
     out[0]->dtype = in[0]->dtype;
     out[0]->shape = to;
     int64_t total = known_product(from), product = known_product(&to);
+    if (total < 0 || product < 0)
+        return fail_reshape(from, &to);
     if (unknown_axes(from) != kept_unknown)
         return CN_OK;
     if (rest < 0)
@@ -73,17 +70,10 @@ static cn_status reshape_gradient(const cn__node *node, cn_tensor *const *dy, cn
     return dx[0] != NULL ? CN_OK : cn_error_status();
 }
 
-static int always_alias(const cn__node *node, bool training)
+static bool always(const cn__node *node)
 {
     (void)node;
-    (void)training;
-    return 0;
-}
-
-static void copy_run(const cn__step *step, cn_pool *pool)
-{
-    (void)pool;
-    memmove(step->out[0], step->in[0], (size_t)count_out(step) * sizeof(float));
+    return true;
 }
 
 const cn__op cn__reshape_op = {.name = "reshape",
@@ -91,11 +81,18 @@ const cn__op cn__reshape_op = {.name = "reshape",
                                .outputs = 1,
                                .shape = reshape_shape,
                                .gradient = reshape_gradient,
-                               .run = copy_run,
-                               .alias = always_alias};
+                               .alias = always,
+                               .any_type = 1u << 0};
 
 cn_tensor *cn_op_reshape(cn_tensor *x, const cn_shape *shape)
 {
+    if (shape == NULL)
+        return cn__fail_null_argument("reshape"), NULL;
+    if (!cn__shape_is_legal(shape))
+        return cn__fail_null(CN_ERROR_SHAPE,
+                             "reshape: a shape has at most %d extents, which are numbers from 0, "
+                             "or -1 for what remains",
+                             CN_MAX_RANK);
     if (unknown_axes(shape) > 1) {
         char text[128];
         return cn__fail_null(CN_ERROR_SHAPE, "reshape: only one extent of %s can be left open",
@@ -119,9 +116,9 @@ const cn__op cn__reshape_like_op = {.name = "reshape_like",
                                     .outputs = 1,
                                     .shape = reshape_like_shape,
                                     .gradient = reshape_gradient,
-                                    .run = copy_run,
-                                    .alias = always_alias,
-                                    .shape_only = 1u << 1};
+                                    .alias = always,
+                                    .shape_only = 1u << 1,
+                                    .any_type = 1u << 0};
 
 cn_tensor *cn__op_reshape_like(cn_tensor *x, cn_tensor *like)
 {
@@ -164,27 +161,26 @@ static cn_status transpose_gradient(const cn__node *node, cn_tensor *const *dy,
     return dx[0] != NULL ? CN_OK : cn_error_status();
 }
 
-static void transpose_run(const cn__step *step, cn_pool *pool)
+static cn_status transpose_run(const cn__step *step, cn_pool *pool)
 {
     const cn__transpose_attributes *a = step->node->attributes;
-    cn_transpose_f32(&step->node->in[0]->shape, a->order, step->in[0], step->out[0], pool);
+    return cn_transpose_f32(&step->node->in[0]->shape, a->order, step->in[0], step->out[0], pool);
 }
 
 /* True if the axes with more than one cell keep their order: nothing moves in memory. */
-static int transpose_alias(const cn__node *node, bool training)
+static bool moves_nothing(const cn__node *node)
 {
     const cn__transpose_attributes *a = node->attributes;
     const cn_shape *shape = &node->in[0]->shape;
     int last = -1;
-    (void)training;
     for (int i = 0; i < shape->rank; i++) {
         if (shape->dim[a->order[i]] == 1)
             continue;
         if (a->order[i] < last)
-            return -1;
+            return false;
         last = a->order[i];
     }
-    return 0;
+    return true;
 }
 
 const cn__op cn__transpose_op = {.name = "transpose",
@@ -193,13 +189,15 @@ const cn__op cn__transpose_op = {.name = "transpose",
                                  .shape = transpose_shape,
                                  .gradient = transpose_gradient,
                                  .run = transpose_run,
-                                 .alias = transpose_alias};
+                                 .alias = moves_nothing,
+                                 .any_type = 1u << 0};
 
 cn_tensor *cn_op_transpose(cn_tensor *x, const int *order)
 {
     cn__transpose_attributes attributes = {{0}};
-    if (x != NULL)
-        memcpy(attributes.order, order, (size_t)x->shape.rank * sizeof *order);
+    if (x == NULL || order == NULL)
+        return cn__fail_null_argument("transpose"), NULL;
+    memcpy(attributes.order, order, (size_t)x->shape.rank * sizeof *order);
     return cn__node_new(&cn__transpose_op, &attributes, 1, &x);
 }
 
@@ -216,7 +214,9 @@ static cn_status pad_shape(const void *attributes, int inputs, cn_tensor *const 
         int64_t extent = from->dim[i];
         bool changes = a->before[i] != 0 || a->after[i] != 0;
         if (extent >= 0 && changes) {
-            extent += a->before[i] + a->after[i];
+            if (__builtin_add_overflow(extent, a->before[i], &extent) ||
+                __builtin_add_overflow(extent, a->after[i], &extent))
+                return cn__fail(CN_ERROR_SHAPE, "pad: the result is too large");
             if (extent <= 0) {
                 char text[128];
                 return cn__fail(CN_ERROR_SHAPE,
@@ -245,11 +245,11 @@ static cn_status pad_gradient(const cn__node *node, cn_tensor *const *dy, cn_gra
     return dx[0] != NULL ? CN_OK : cn_error_status();
 }
 
-static void pad_run(const cn__step *step, cn_pool *pool)
+static cn_status pad_run(const cn__step *step, cn_pool *pool)
 {
     const cn__pad_attributes *a = step->node->attributes;
-    cn_pad_f32(&step->node->in[0]->shape, a->before, a->after, a->value, step->in[0], step->out[0],
-               pool);
+    return cn_pad_f32(&step->node->in[0]->shape, a->before, a->after, a->value, step->in[0],
+                      step->out[0], pool);
 }
 
 const cn__op cn__pad_op = {.name = "pad",
@@ -262,10 +262,10 @@ const cn__op cn__pad_op = {.name = "pad",
 cn_tensor *cn_op_pad(cn_tensor *x, const int64_t *before, const int64_t *after, float value)
 {
     cn__pad_attributes attributes = {.value = value};
-    if (x != NULL) {
-        memcpy(attributes.before, before, (size_t)x->shape.rank * sizeof *before);
-        memcpy(attributes.after, after, (size_t)x->shape.rank * sizeof *after);
-    }
+    if (x == NULL || before == NULL || after == NULL)
+        return cn__fail_null_argument("pad"), NULL;
+    memcpy(attributes.before, before, (size_t)x->shape.rank * sizeof *before);
+    memcpy(attributes.after, after, (size_t)x->shape.rank * sizeof *after);
     return cn__node_new(&cn__pad_op, &attributes, 1, &x);
 }
 
@@ -296,8 +296,12 @@ static cn_status concatenate_shape(const void *attributes, int inputs, cn_tensor
             return fail_concatenate(in, i, axis);
         for (int d = 0; d < to->rank; d++) {
             int64_t extent = shape->dim[d];
-            if (d == axis)
-                to->dim[d] = to->dim[d] < 0 || extent < 0 ? -1 : to->dim[d] + extent;
+            if (d == axis && (to->dim[d] < 0 || extent < 0))
+                to->dim[d] = -1;
+            else if (d == axis && __builtin_add_overflow(to->dim[d], extent, &to->dim[d]))
+                return cn__fail(CN_ERROR_SHAPE, "concatenate: the result is too large");
+            else if (d == axis)
+                continue;
             else if (to->dim[d] < 0)
                 to->dim[d] = extent;
             else if (extent >= 0 && extent != to->dim[d])
@@ -331,7 +335,7 @@ static cn_status concatenate_gradient(const cn__node *node, cn_tensor *const *dy
     return CN_OK;
 }
 
-static void concatenate_run(const cn__step *step, cn_pool *pool)
+static cn_status concatenate_run(const cn__step *step, cn_pool *pool)
 {
     const cn__node *node = step->node;
     cn_shape shapes[cn__most_inputs];
@@ -340,8 +344,8 @@ static void concatenate_run(const cn__step *step, cn_pool *pool)
         shapes[i] = node->in[i]->shape;
         in[i] = step->in[i];
     }
-    cn_concatenate_f32(node->inputs, shapes, in, *(const int *)node->attributes, step->out[0],
-                       pool);
+    return cn_concatenate_f32(node->inputs, shapes, in, *(const int *)node->attributes,
+                              step->out[0], pool);
 }
 
 const cn__op cn__concatenate_op = {.name = "concatenate",
@@ -367,7 +371,7 @@ static cn_status part_like_shape(const void *attributes, int inputs, cn_tensor *
     return CN_OK;
 }
 
-static void part_like_run(const cn__step *step, cn_pool *pool)
+static cn_status part_like_run(const cn__step *step, cn_pool *pool)
 {
     const cn__node *node = step->node;
     int axis = *(const int *)node->attributes;
@@ -375,7 +379,7 @@ static void part_like_run(const cn__step *step, cn_pool *pool)
     for (int i = 2; i < node->inputs; i++)
         before[axis] -= node->in[i]->shape.dim[axis];
     after[axis] = node->in[1]->shape.dim[axis] - before[axis] - node->in[0]->shape.dim[axis];
-    cn_pad_f32(&node->in[0]->shape, before, after, 0, step->in[0], step->out[0], pool);
+    return cn_pad_f32(&node->in[0]->shape, before, after, 0, step->in[0], step->out[0], pool);
 }
 
 const cn__op cn__part_like_op = {.name = "part_like",
@@ -383,4 +387,4 @@ const cn__op cn__part_like_op = {.name = "part_like",
                                  .outputs = 1,
                                  .shape = part_like_shape,
                                  .run = part_like_run,
-                                 .shape_only = ~1u};
+                                 .shape_only = ~UINT64_C(1)};

@@ -8,6 +8,8 @@ static cn_status reduce_shape(const void *attributes, int inputs, cn_tensor *con
     const cn_shape *from = &in[0]->shape;
     cn_shape *to = &out[0]->shape;
     (void)inputs;
+    if ((size_t)a->reduction > CN_MAX)
+        return cn__fail(CN_ERROR_ARGUMENT, "reduce: there is no reduction %d", (int)a->reduction);
     if (a->axes >> from->rank != 0) {
         char text[128];
         return cn__fail(CN_ERROR_SHAPE, "reduce: %s has no axis %d",
@@ -68,11 +70,11 @@ static cn_status reduce_gradient(const cn__node *node, cn_tensor *const *dy, cn_
     return dx[0] != NULL ? CN_OK : cn_error_status();
 }
 
-static void reduce_run(const cn__step *step, cn_pool *pool)
+static cn_status reduce_run(const cn__step *step, cn_pool *pool)
 {
     const cn__reduce_attributes *a = step->node->attributes;
-    cn_reduce_f32(a->reduction, &step->node->in[0]->shape, a->axes, step->in[0], step->out[0],
-                  pool);
+    return cn_reduce_f32(a->reduction, &step->node->in[0]->shape, a->axes, step->in[0],
+                         step->out[0], pool);
 }
 
 const cn__op cn__reduce_op = {.name = "reduce",
@@ -118,16 +120,10 @@ static cn_status reduce_like_gradient(const cn__node *node, cn_tensor *const *dy
     return dx[0] != NULL ? CN_OK : cn_error_status();
 }
 
-static void reduce_like_run(const cn__step *step, cn_pool *pool)
+static cn_status reduce_like_run(const cn__step *step, cn_pool *pool)
 {
-    cn_reduce_f32(CN_SUM, &step->node->in[0]->shape, broadcast_axes(step->node), step->in[0],
-                  step->out[0], pool);
-}
-
-static int reduce_like_alias(const cn__node *node, bool training)
-{
-    (void)training;
-    return broadcast_axes(node) == 0 ? 0 : -1;
+    return cn_reduce_f32(CN_SUM, &step->node->in[0]->shape, broadcast_axes(step->node), step->in[0],
+                         step->out[0], pool);
 }
 
 const cn__op cn__reduce_like_op = {.name = "reduce_like",
@@ -135,12 +131,11 @@ const cn__op cn__reduce_like_op = {.name = "reduce_like",
                                    .shape = like_shape,
                                    .gradient = reduce_like_gradient,
                                    .run = reduce_like_run,
-                                   .alias = reduce_like_alias,
                                    .shape_only = 1u << 1};
 
 cn_tensor *cn__op_reduce_like(cn_tensor *x, cn_tensor *like)
 {
-    if (x != NULL && like != NULL && cn_shape_equal(&x->shape, &like->shape))
+    if (cn__same_known_shape(x, like))
         return x;
     return cn__node_new(&cn__reduce_like_op, NULL, 2, (cn_tensor *[]){x, like});
 }

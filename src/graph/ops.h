@@ -5,6 +5,10 @@
 
 #include "graph/graph.h"
 
+/* What an unknown extent counts as while shapes are inferred: anything large enough for any kernel
+ * or window. */
+enum { cn__unknown_extent = 1 << 24 };
+
 /* Leaves (op_leaf.c). */
 typedef struct cn__leaf {
     cn_shape shape;
@@ -80,11 +84,6 @@ extern const cn__op
     cn__batch_norm_op; /* (x, mean, variance [, gamma] [, beta]) -> y, new moments */
 
 /* Random (op_random.c). */
-typedef struct cn__dropout_attributes {
-    float rate;
-    unsigned shared_axes;
-    uint64_t seed;
-} cn__dropout_attributes;
 extern const cn__op cn__dropout_op; /* outputs y, mask */
 extern const cn__op cn__noise_op;
 

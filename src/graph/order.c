@@ -23,7 +23,7 @@ static cn_status visit(cn__order *order, cn__map *seen, const cn_tensor *tensor)
 static cn_status visit_inputs(cn__order *order, cn__map *seen, const cn__node *node, bool values)
 {
     for (int i = 0; i < node->inputs; i++)
-        if (!values || !(node->op->shape_only >> i & 1))
+        if (!values || !cn__lends_shape(node, i))
             CN__TRY(visit(order, seen, node->in[i]));
     return CN_OK;
 }

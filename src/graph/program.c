@@ -38,7 +38,6 @@ struct cn__program {
     int *outputs;       /* values */
     cn_tensor **copied; /* inputs, then outputs, in the program's graph */
     unsigned char *workspace;
-    size_t workspace_bytes;
 };
 
 static value *value_of(const cn__program *program, const cn_tensor *tensor)
@@ -75,11 +74,13 @@ static cn_status count_use(copier *c, const cn_tensor *tensor)
     return cn__map_set(&c->uses, tensor, (void *)(uses + 1));
 }
 
+/* How often values are used; a shape that is lent does not count. */
 static cn_status count_uses(copier *c)
 {
     for (size_t n = 0; n < c->order.count; n++)
         for (int i = 0; i < c->order.nodes[n]->inputs; i++)
-            CN__TRY(count_use(c, c->order.nodes[n]->in[i]));
+            if (!cn__lends_shape(c->order.nodes[n], i))
+                CN__TRY(count_use(c, c->order.nodes[n]->in[i]));
     for (int i = 0; i < c->outputs.count; i++)
         CN__TRY(count_use(c, c->outputs.items[i]));
     return CN_OK;
@@ -163,10 +164,14 @@ static cn_status copy_graph(cn__program *program, cn_tensor_list inputs, cn_tens
 
 static cn_status add_value(cn__program *program, cn_tensor *tensor, int step, place where)
 {
+    const int64_t limit = (int64_t)1 << 40;
     int number = program->value_count++;
-    if (cn_shape_count(&tensor->shape) < 0) {
-        char text[128];
-        return cn__fail(CN_ERROR_SHAPE, "function: the shape %s of '%s' is not known in full",
+    int64_t count = cn_shape_count(&tensor->shape);
+    if (count < 0 || count >= limit) {
+        char text[200];
+        return cn__fail(CN_ERROR_SHAPE,
+                        "function: the shape %s of '%s' must be known in full and have below 2^40 "
+                        "elements",
                         cn_shape_text(&tensor->shape, text, sizeof text), tensor->name);
     }
     program->values[number] =
@@ -190,10 +195,9 @@ static cn_status add_step(cn__program *program, const cn__node *node)
     int number = program->step_count;
     for (int i = 0; i < node->outputs; i++)
         CN__TRY(add_value(program, node->out[i], number, IN_WORKSPACE));
-    int alias = node->op->alias != NULL ? node->op->alias(node, program->training) : -1;
-    if (alias >= 0) {
+    if (node->op->alias != NULL && node->op->alias(node)) {
         value *out = value_of(program, node->out[0]);
-        out->same_as = (int)(value_of(program, node->in[alias]) - program->values);
+        out->same_as = (int)(value_of(program, node->in[0]) - program->values);
         return CN_OK;
     }
     program->step_count++;
@@ -242,7 +246,7 @@ static void find_last_uses(cn__program *program)
     for (int s = 0; s < program->step_count; s++) {
         const cn__node *node = program->steps[s].node;
         for (int i = 0; i < node->inputs; i++)
-            if (!(node->op->shape_only >> i & 1)) {
+            if (!cn__lends_shape(node, i)) {
                 value *v = holder(program, value_of(program, node->in[i]));
                 v->last = s > v->last ? s : v->last;
             }
@@ -255,8 +259,7 @@ static void find_last_uses(cn__program *program)
 static bool first_input_shared(const cn__program *program, const cn__node *node, const value *first)
 {
     for (int i = 1; i < node->inputs; i++)
-        if (!(node->op->shape_only >> i & 1) &&
-            holder(program, value_of(program, node->in[i])) == first)
+        if (!cn__lends_shape(node, i) && holder(program, value_of(program, node->in[i])) == first)
             return true;
     return false;
 }
@@ -289,8 +292,9 @@ static cn_status place_pieces(cn__program *program, cn__lifetime *pieces)
     }
     for (int s = 0; s < program->step_count; s++)
         pieces[count++] = (cn__lifetime){program->steps[s].scratch_bytes, s, s, 0};
-    CN__TRY(cn__plan_memory(pieces, count, &program->workspace_bytes));
-    program->workspace = cn__alloc(program->workspace_bytes);
+    size_t bytes;
+    CN__TRY(cn__plan_memory(pieces, count, &bytes));
+    program->workspace = cn__alloc(bytes);
     if (program->workspace == NULL)
         return cn_error_status();
     count = 0;
@@ -386,17 +390,13 @@ cn_dtype cn__program_output_dtype(const cn__program *program, int number)
     return output(program, number)->dtype;
 }
 
-size_t cn__program_workspace_bytes(const cn__program *program)
-{
-    return program->workspace_bytes;
-}
-
 static const void *data_of(const cn__program *program, const cn_tensor *tensor)
 {
     return holder(program, value_of(program, tensor))->data;
 }
 
-void cn__program_run(cn__program *program, const void *const *in, void *const *out, cn_pool *pool)
+cn_status cn__program_run(cn__program *program, const void *const *in, void *const *out,
+                          cn_pool *pool)
 {
     for (int i = 0; i < program->input_count; i++)
         value_of(program, program->copied[i])->data = in[i];
@@ -404,11 +404,12 @@ void cn__program_run(cn__program *program, const void *const *in, void *const *o
         cn__step *step = &program->steps[s];
         const cn__node *node = step->node;
         for (int i = 0; i < node->inputs; i++)
-            step->in[i] = node->op->shape_only >> i & 1 ? NULL : data_of(program, node->in[i]);
+            step->in[i] = cn__lends_shape(node, i) ? NULL : data_of(program, node->in[i]);
         for (int i = 0; i < node->outputs; i++)
             step->out[i] = (void *)(uintptr_t)data_of(program, node->out[i]);
-        node->op->run(step, pool);
+        CN__TRY(node->op->run(step, pool));
     }
     for (int i = 0; i < program->output_count; i++)
         memcpy(out[i], data_of(program, output(program, i)), bytes_of(output(program, i)));
+    return CN_OK;
 }

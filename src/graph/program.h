@@ -1,5 +1,5 @@
-/* A program: a graph made ready for one set of input shapes and one phase. Making one may fail;
- * running it cannot. */
+/* A program: a graph made ready for one set of input shapes and one phase. What can
+ * be checked and what must be allocated is when it is made. */
 #ifndef CORNU_SRC_GRAPH_PROGRAM_H
 #define CORNU_SRC_GRAPH_PROGRAM_H
 
@@ -16,11 +16,11 @@ void cn__program_free(cn__program *program);
 bool cn__program_fits(const cn__program *program, const cn_shape *shapes, bool training);
 const cn_shape *cn__program_output_shape(const cn__program *program, int output);
 cn_dtype cn__program_output_dtype(const cn__program *program, int output);
-/* Bytes of the memory that intermediate values share. */
-size_t cn__program_workspace_bytes(const cn__program *program);
 
-/* Runs it: reads the inputs' elements, writes the outputs'. One thread at a time. */
-void cn__program_run(cn__program *program, const void *const *in, void *const *out, cn_pool *pool);
+/* Runs it: reads the inputs' elements, writes the outputs'. One thread at a time. Fails only for
+ * what nothing but the data tells, such as switches outside the image. */
+cn_status cn__program_run(cn__program *program, const void *const *in, void *const *out,
+                          cn_pool *pool);
 
 /* ---- simplification (simplify.c) ---- */
 

@@ -2,7 +2,8 @@
  *   - a bias added to a convolution, and a relu after it, become part of the convolution;
  *   - transpositions move behind elementwise operations and concatenations, where they meet the
  * next layer's and cancel: a channels-first network is transposed at its edges only;
- *   - reshapes of reshapes, identities, and dropout outside training disappear.
+ *   - reshapes of reshapes, identities, sums and repetitions over no axis, and dropout outside
+ *     training disappear.
  */
 #include <string.h>
 
@@ -174,9 +175,17 @@ static cn_status simplify_reshape(const cn__node *node, cn_tensor *const *in, cn
     CN__TRY(copy_node(node, in, copied));
     if (cn_shape_equal(&copied[0]->shape, &in[0]->shape))
         return give(in[0], out);
-    if (in[0]->node->op != &cn__reshape_op)
+    if (in[0]->node->op != &cn__reshape_op && in[0]->node->op != &cn__reshape_like_op)
         return give(copied[0], out);
-    return give(cn_op_reshape(in[0]->node->in[0], &copied[0]->shape), out);
+    return give(cn__op_reshape_like(in[0]->node->in[0], copied[0]), out);
+}
+
+/* Sums x over, or repeats it along, the axes in which its shape differs from the second input's. */
+static cn_status simplify_like(const cn__node *node, cn_tensor *const *in, cn_tensor **out)
+{
+    if (cn_shape_equal(&in[0]->shape, &in[1]->shape))
+        return give(in[0], out);
+    return copy_node(node, in, out);
 }
 
 /* Outside training dropout and noise are their input; their masks are ones or zeros. */
@@ -205,6 +214,8 @@ cn_status cn__simplify(const cn__copying *copying, const cn__node *node, cn_tens
         return simplify_concatenate(node, in, out);
     if (op == &cn__reshape_op || op == &cn__reshape_like_op)
         return simplify_reshape(node, in, out);
+    if (op == &cn__reduce_like_op || op == &cn__broadcast_like_op)
+        return simplify_like(node, in, out);
     if (op == &cn__dropout_op || op == &cn__noise_op)
         return simplify_random(copying, node, in, out);
     return copy_node(node, in, out);

@@ -75,7 +75,7 @@ static cn_tensor *apply(cn_layer *layer, cn_tensor *const *in, int inputs)
     (void)inputs;
     const cn_layer *conv = layer->extra;
     bool transposed = false;
-    int64_t size[3];
+    int64_t size[3] = {0};
     (void)is_convolution(conv, &transposed);
     cn_conv_options o = {.transposed = !transposed,
                          .rank = conv->type->rank,

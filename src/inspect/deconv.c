@@ -6,6 +6,7 @@
 #include "models/model.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 enum { BATCH = 8 /* filters that are projected at a time */ };
@@ -335,6 +336,8 @@ static void add_squares(const cn_array *maps, int axis, double *strength)
         inner *= shape->dim[i];
     for (int64_t i = 0; i < count; i++)
         strength[i / inner % filters] += (double)value[i] * (double)value[i];
+    for (int64_t f = 0; f < filters; f++) /* NaN, which nothing exceeds, would go first */
+        strength[f] = isnan(strength[f]) ? 0 : strength[f];
 }
 
 cn_status cn_strongest_maps(const cn_array *maps, cn_data_format data_format, int64_t count,
@@ -353,10 +356,9 @@ cn_status cn_strongest_maps(const cn_array *maps, cn_data_format data_format, in
     add_squares(maps, channel_axis(cn_array_shape(maps), data_format), strength);
     for (int64_t i = 0; i < count; i++) {
         int64_t best = -1;
-        for (int64_t f = 0; f < all; f++) /* negative: taken; NaN counts as 0 */
-            if (strength[f] >= 0 || strength[f] != strength[f])
-                if (best < 0 || strength[f] > strength[best])
-                    best = f;
+        for (int64_t f = 0; f < all; f++) /* negative: taken */
+            if (strength[f] >= 0 && (best < 0 || strength[f] > strength[best]))
+                best = f;
         filters[i] = best;
         strength[best] = -1;
     }

@@ -13,8 +13,8 @@ enum {
     LABEL_LINE = 11, /* a label and the space below it */
     TITLE_LINE = 22,
     CAPTION_LINE = 14,
-    SMALLEST_TILE = 48, /* of the tile sizes that are chosen by the number of cells */
-    LARGEST_TILE = 256,
+    SMALLEST_TILE = 48,   /* of the tile sizes that are chosen by the number of cells */
+    LARGEST_TILE = 256,   /* that tiles are enlarged to */
     USUAL_PICTURE = 1200, /* pixels on a side that they aim at */
     LETTERS_OF_LABEL = 8  /* that find room above the smallest tile */
 };
@@ -62,17 +62,20 @@ static int64_t longest_side(const cn__grid *grid)
     return side;
 }
 
+int64_t cn__grid_tile_limit(int64_t tiles, int64_t tile_pixels)
+{
+    int64_t share = (int64_t)(USUAL_PICTURE / sqrt((double)tiles)) - MARGIN;
+    return tile_pixels > 0 ? tile_pixels : cn__max(share, SMALLEST_TILE);
+}
+
 /* A multiple of the longest side, so that maps of different sizes come out alike where they can. */
 static int64_t chosen_tile_pixels(const cn__grid *grid)
 {
-    int64_t pixels = grid->tile_pixels;
-    if (pixels <= 0) {
-        int64_t tiles = grid->count * cn__max(1, grid->cells[0].tiles);
-        int64_t share = (int64_t)(USUAL_PICTURE / sqrt((double)tiles)) - MARGIN;
-        pixels = cn__min(cn__max(share, SMALLEST_TILE), LARGEST_TILE);
-    }
-    int64_t side = longest_side(grid);
-    return side > pixels ? pixels : pixels / side * side;
+    int64_t tiles = grid->count * cn__max(1, grid->cells[0].tiles), side = longest_side(grid);
+    int64_t pixels = cn__grid_tile_limit(tiles, grid->tile_pixels);
+    if (grid->tile_pixels <= 0)
+        pixels = cn__min(pixels, LARGEST_TILE);
+    return side > pixels ? side : pixels / side * side;
 }
 
 /* As many columns as make the picture about as wide as high. */

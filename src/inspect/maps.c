@@ -56,6 +56,57 @@ static cn_status mix_channels(images *p)
     return status;
 }
 
+/* The mean over `rows` x `columns` pixels of an image of that `width`; `to` holds zeros. */
+static void mean_pixel(const float *from, int64_t width, int64_t rows, int64_t columns,
+                       int64_t channels, float *to)
+{
+    for (int64_t y = 0; y < rows; y++)
+        for (int64_t x = 0; x < columns; x++)
+            for (int64_t c = 0; c < channels; c++)
+                to[c] += from[(y * width + x) * channels + c];
+    for (int64_t c = 0; c < channels; c++)
+        to[c] /= (float)(rows * columns);
+}
+
+/* `to` has the new extents. A new pixel is the mean of those it takes the place of. */
+static void reduce_to(const images *p, images *to)
+{
+    const float *from = cn_array_const_floats(p->array);
+    float *mean = cn_array_floats(to->array);
+    int64_t count = cn_array_shape(to->array)->dim[0], channels = p->channels;
+    for (int64_t i = 0; i < count; i++, from += p->height * p->width * channels)
+        for (int64_t y = 0; y < to->height; y++)
+            for (int64_t x = 0; x < to->width; x++, mean += channels) {
+                int64_t top = y * p->height / to->height, left = x * p->width / to->width;
+                int64_t bottom = (y + 1) * p->height / to->height;
+                int64_t right = (x + 1) * p->width / to->width;
+                mean_pixel(from + (top * p->width + left) * channels, p->width, bottom - top,
+                           right - left, channels, mean);
+            }
+}
+
+/* Images whose longer side is more than `most` pixels are reduced to that. What cannot be drawn at
+ * all is left for the grid to refuse. */
+static cn_status reduce(images *p, int64_t most)
+{
+    int64_t side = cn__max(p->height, p->width);
+    if (side <= most || side > INT32_MAX)
+        return CN_OK;
+    images to = {.height = cn__max(1, p->height * most / side),
+                 .width = cn__max(1, p->width * most / side),
+                 .channels = p->channels};
+    int64_t pixels = p->height * p->width;
+    cn_shape shape = cn_shape_of(cn_array_count(p->array) / (pixels * p->channels), to.height,
+                                 to.width, to.channels);
+    to.array = cn_array_new(CN_FLOAT32, &shape);
+    if (!to.array)
+        return cn_error_status();
+    reduce_to(p, &to);
+    cn_array_free(p->array);
+    *p = to;
+    return CN_OK;
+}
+
 static bool has_negative(const cn_array *array)
 {
     const float *value = cn_array_const_floats(array);
@@ -168,6 +219,9 @@ static cn_status prepare(const cn_array *array, const int64_t *filters, int64_t 
                         "cn_maps_picture: the maps must be those of one image, (1, ...), not %s",
                         cn_shape_text(cn_array_shape(array), text, sizeof text));
     CN__TRY(check_filters(maps, filters, count));
+    int64_t most =
+        cn__grid_tile_limit(cn__max(count, 1) * (o->projections ? 2 : 1), o->tile_pixels);
+    CN__TRY(reduce(maps, most));
     if (!o->projections)
         return CN_OK;
     CN__TRY(read_images("projections", o->projections, o->data_format, projections));
@@ -176,7 +230,8 @@ static cn_status prepare(const cn_array *array, const int64_t *filters, int64_t 
                         "cn_maps_picture: %" PRId64 " filters need as many projections, but they "
                         "are %s",
                         count, cn_shape_text(cn_array_shape(o->projections), text, sizeof text));
-    return mix_channels(projections);
+    CN__TRY(mix_channels(projections));
+    return reduce(projections, most);
 }
 
 cn_array *cn_maps_picture(const cn_array *array, const int64_t *filters, int64_t count,

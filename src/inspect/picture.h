@@ -85,6 +85,11 @@ typedef struct cn__grid {
     int64_t tile_pixels; /* tiles are enlarged by whole factors up to this; 0: by their number */
 } cn__grid;
 
+/* How long the longer side of a tile may be: `tile_pixels`, or for 0 what makes `tiles` of them a
+ * picture of about 1200 pixels on a side. Larger tiles are drawn as they are: who makes them
+ * reduces them. */
+int64_t cn__grid_tile_limit(int64_t tiles, int64_t tile_pixels);
+
 /* Draws the cells row by row. NULL if there is none, or if the picture would have more than 2^28
  * pixels. */
 cn_array *cn__picture_grid(const cn__grid *grid);

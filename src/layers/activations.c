@@ -195,14 +195,21 @@ static const activation *find(const cn__expression *e)
     return row;
 }
 
+static cn_tensor *activate_over_axis(const activation *row, const cn__expression *e, cn_tensor *x)
+{
+    double given = cn__expression_number(e, "axis", -1);
+    int axis;
+    if (given != floor(given) || fabs(given) > CN_MAX_RANK)
+        return cn__fail_null(CN_ERROR_ARGUMENT,
+                             "%s: axis must be a whole number from -%d to %d, not %g", e->name,
+                             CN_MAX_RANK, CN_MAX_RANK - 1, given);
+    return cn__layer_axis(x, (int64_t)given, &axis) == CN_OK ? row->over_axis(x, axis) : NULL;
+}
+
 static cn_tensor *activate(const activation *row, const cn__expression *e, cn_tensor *x)
 {
-    if (row->over_axis) {
-        int axis;
-        if (cn__layer_axis(x, (int64_t)cn__expression_number(e, "axis", -1), &axis) != CN_OK)
-            return NULL;
-        return row->over_axis(x, axis);
-    }
+    if (row->over_axis)
+        return activate_over_axis(row, e, x);
     if (row->op == CN_IDENTITY)
         return x;
     cn_function1 function = {.op = row->op};

@@ -253,6 +253,20 @@ static cn_status fill_pairs(const cn_layer *layer, const cn__option *o, void *at
     return CN_OK;
 }
 
+/* The first 0 ends a list of SHAPE or AXES. */
+static cn_status check_end(const cn__option *o, const int64_t *numbers)
+{
+    int count = 0;
+    while (count < CN_MAX_RANK && numbers[count] != 0)
+        count++;
+    if (all_zero(numbers + count, CN_MAX_RANK - count))
+        return CN_OK;
+    return cn__fail(CN_ERROR_ARGUMENT, "%s: number %d is 0, which would end the list; %s", o->name,
+                    count + 1,
+                    o->kind == CN__SHAPE ? "an extent must be at least 1, or -1"
+                                         : "an axis cannot be the batch's");
+}
+
 static cn_status fill_shape(const cn_layer *layer, const cn__option *o, void *at)
 {
     const int64_t *extents = at;
@@ -261,22 +275,22 @@ static cn_status fill_shape(const cn_layer *layer, const cn__option *o, void *at
         if (extents[i] < -1)
             return cn__fail(CN_ERROR_ARGUMENT, "%s: an extent must be at least 1, or -1, not %lld",
                             o->name, (long long)extents[i]);
-    return CN_OK;
+    return check_end(o, extents);
 }
 
 static cn_status fill_axes(const cn_layer *layer, const cn__option *o, void *at)
 {
     int64_t *axes = at;
     (void)layer;
-    if (axes[0] == 0 && o->required)
+    if (all_zero(axes, CN_MAX_RANK) && o->required)
         return fail_missing(o);
-    if (axes[0] == 0)
+    if (all_zero(axes, CN_MAX_RANK))
         axes[0] = (int64_t)o->number;
     for (int i = 0; i < CN_MAX_RANK && axes[i] != 0; i++)
         if (axes[i] < -CN_MAX_RANK || axes[i] >= CN_MAX_RANK)
             return cn__fail(CN_ERROR_ARGUMENT, "%s: there is no axis %lld", o->name,
                             (long long)axes[i]);
-    return CN_OK;
+    return check_end(o, axes);
 }
 
 /* ---- all kinds ---- */

@@ -1,4 +1,5 @@
 /* Models: making them, what they hold, finding their layers. */
+#include "layers/names.h"
 #include "models/model.h"
 
 #include <string.h>
@@ -10,20 +11,23 @@ static void *copy_list(cn__arena *arena, const void *items, int count, size_t si
     return cn__arena_copy(arena, items, (size_t)count * size);
 }
 
-static cn_model *allocate(const char *name)
+/* Without a name the model gets an automatic one, as a layer does: it may become one. */
+static cn_model *allocate(const char *name, bool sequential)
 {
+    const cn__layer_type *type = sequential ? &cn__sequential_type : &cn__functional_type;
     cn__arena *arena = cn__arena_new();
-    cn_model *model = cn__arena_alloc(arena, sizeof *model);
-    if (model == NULL) {
+    cn_model *model = arena != NULL ? cn__arena_alloc(arena, sizeof *model) : NULL;
+    if (model != NULL)
+        model->name =
+            name != NULL ? cn__arena_strdup(arena, name) : cn__name_automatic(arena, type);
+    if (model == NULL || model->name == NULL) {
         cn__arena_free(arena);
         return NULL;
     }
+    if (name != NULL)
+        cn__name_taken(type, name);
     model->arena = arena;
-    model->name = cn__arena_strdup(arena, name);
-    if (model->name == NULL) {
-        cn__arena_free(arena);
-        return NULL;
-    }
+    model->sequential = sequential;
     return model;
 }
 
@@ -80,10 +84,9 @@ static cn_model *make(const char *name, bool sequential, cn_tensor_list inputs,
         return cn__fail_null(CN_ERROR_ARGUMENT,
                              "model: needs at least one input and one output, got %d and %d",
                              inputs.count, outputs.count);
-    cn_model *model = allocate(name != NULL ? name : sequential ? "sequential" : "functional");
+    cn_model *model = allocate(name, sequential);
     if (model == NULL)
         return NULL;
-    model->sequential = sequential;
     if (fill(model, inputs, outputs) != CN_OK) {
         cn_model_free(model);
         return NULL;
@@ -103,6 +106,12 @@ cn_model *cn_model_new(cn_tensor_list inputs, cn_tensor_list outputs)
     return make(NULL, false, inputs, outputs);
 }
 
+/* The name in messages, before the model has its own. */
+static const char *name_or(const char *name, const char *otherwise)
+{
+    return name != NULL ? name : otherwise;
+}
+
 /* Applies the layers in turn; `*input` is what the first gives. */
 static cn_tensor *stack(const char *name, int count, cn_layer *const *layers, cn_tensor **input)
 {
@@ -111,8 +120,8 @@ static cn_tensor *stack(const char *name, int count, cn_layer *const *layers, cn
     for (int i = 1; x != NULL && i < count; i++) {
         if (layers[i]->type->most_inputs == 0)
             return cn__fail_null(CN_ERROR_ARGUMENT,
-                                 "sequential %s: layer %d, %s, is an input; only the first may be",
-                                 name, i, layers[i]->name);
+                                 "model %s: layer %d, %s, is an input; only the first may be",
+                                 name_or(name, "sequential"), i, layers[i]->name);
         x = cn_apply(layers[i], x);
     }
     return x;
@@ -122,9 +131,10 @@ static cn_model *sequential(const char *name, int count, cn_layer *const *layers
 {
     if (count < 2 || layers[0]->type->most_inputs != 0)
         return cn__fail_null(CN_ERROR_ARGUMENT,
-                             "sequential %s: begins with an input and has at least one more layer; "
+                             "model %s: begins with an input and has at least one more layer; "
                              "got %d, the first a %s: write cn_sequential(cn_input({...}), ...)",
-                             name, count, count > 0 ? layers[0]->type->name : "missing one");
+                             name_or(name, "sequential"), count,
+                             count > 0 ? layers[0]->type->name : "missing one");
     cn_tensor *input = NULL;
     cn_tensor *output = stack(name, count, layers, &input);
     cn_model *model =
@@ -145,7 +155,7 @@ cn_model *cn_sequential_new(const char *name, int count, cn_layer *const *layers
             cn__layer_retain(layers[i]);
     cn_model *model = NULL;
     if (complete)
-        model = sequential(name != NULL ? name : "sequential", count, layers);
+        model = sequential(name, count, layers);
     else
         cn__fail_null_argument("sequential");
     for (int i = 0; i < count; i++)

@@ -143,6 +143,14 @@ static cn_status count_rows(const cn_model *model, const cn_array *const *in, in
     return CN_OK;
 }
 
+/* A model whose input has a batch of its own takes no other. */
+static int64_t default_batch(const cn_model *model)
+{
+    const cn_tensor *input = cn_model_input(model);
+    int64_t own = input != NULL ? cn_tensor_shape(input)->dim[0] : 0;
+    return own > 0 ? own : DEFAULT_BATCH;
+}
+
 cn_status cn_model_predict(cn_model *model, const cn_array *const *in, cn_array **out,
                            int64_t batch_size, cn_pool *pool)
 {
@@ -152,7 +160,7 @@ cn_status cn_model_predict(cn_model *model, const cn_array *const *in, cn_array 
         return cn__fail(CN_ERROR_ARGUMENT, "model %s: the batch size is at least 1, not %lld",
                         model->name, (long long)batch_size);
     if (batch_size == 0)
-        batch_size = DEFAULT_BATCH;
+        batch_size = default_batch(model);
     int64_t rows = 0;
     CN__TRY(count_rows(model, in, &rows));
     cn_function *function = function_of(model);

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DEFAULT_WIDTH = 76, LEAST_WIDTH = 40, MOST_COLUMNS = 4 };
+enum { DEFAULT_WIDTH = 76, LEAST_WIDTH = 40, MOST_WIDTH = 1000, MOST_COLUMNS = 4 };
 
 /* ---- growing text ---- */
 
@@ -159,16 +159,20 @@ static void add_rule(table *t, const char *horizontal, const char *const corners
     add(&t->out, "\n");
 }
 
-/* The bytes of the first `characters` characters of a text (continuation bytes of UTF-8 do not
- * count), and how many characters there are at most. */
+/* Continuation bytes of UTF-8 begin none. */
+static bool begins_character(char byte)
+{
+    return ((unsigned char)byte & 0xC0) != 0x80;
+}
+
+/* The bytes of the first `most` characters of a text, and how many characters these are. */
 static size_t bytes_of(const char *words, int most, int *characters)
 {
     size_t i = 0;
     for (*characters = 0; words[i] != '\0'; i++) {
-        bool begins = ((unsigned char)words[i] & 0xC0) != 0x80;
-        if (begins && *characters == most)
+        if (begins_character(words[i]) && *characters == most)
             break;
-        *characters += begins;
+        *characters += begins_character(words[i]);
     }
     return i;
 }
@@ -184,9 +188,8 @@ static size_t line_bytes(const char *cell, int width, int *characters)
         space--;
     if (space == 0)
         return bytes;
-    char before[512];
-    (void)snprintf(before, sizeof before, "%.*s", (int)space, cell);
-    (void)bytes_of(before, width, characters);
+    for (size_t i = space; i < bytes; i++)
+        *characters -= begins_character(cell[i]);
     return space;
 }
 
@@ -296,9 +299,9 @@ char *cn_model_summary(const cn_model *model, const cn_summary_options *options)
     if (model == NULL)
         return cn__fail_null_argument("cn_model_summary"), NULL;
     int width = options != NULL && options->width != 0 ? options->width : DEFAULT_WIDTH;
-    if (width < LEAST_WIDTH)
-        return cn__fail_null(CN_ERROR_ARGUMENT, "summary: a width of %d is less than the least, %d",
-                             width, LEAST_WIDTH);
+    if (width < LEAST_WIDTH || width > MOST_WIDTH)
+        return cn__fail_null(CN_ERROR_ARGUMENT, "summary: the width must be from %d to %d, not %d",
+                             LEAST_WIDTH, MOST_WIDTH, width);
     table t = {.style = options != NULL && options->ascii ? &plain : &drawn,
                .columns = model->sequential || is_chain(model) ? MOST_COLUMNS - 1 : MOST_COLUMNS};
     set_widths(&t, width);

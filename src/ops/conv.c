@@ -360,6 +360,9 @@ void cn_conv_plan_run(const cn_conv_plan *plan, const float *in, const float *pa
 static cn_status run_once(const cn_conv *conv, cn_conv_pass pass, const float *in,
                           const float *kernel, const float *bias, float *out, cn_pool *pool)
 {
+    if (in == NULL || kernel == NULL || out == NULL)
+        return cn__fail(CN_ERROR_ARGUMENT, "conv: the input, the kernel and the output must be "
+                                           "given; only the bias may be NULL");
     cn_conv_plan *plan = cn_conv_plan_new(conv, pass);
     if (plan == NULL)
         return cn_error_status();

@@ -144,6 +144,10 @@ void cn_conv_plan_kernel_gradient(const cn_conv_plan *plan, const float *in,
 static cn_status gradient_once(const cn_conv *conv, cn_conv_pass pass, const float *in,
                                const float *out_gradient, float *kernel_gradient, cn_pool *pool)
 {
+    if (in == NULL || out_gradient == NULL || kernel_gradient == NULL)
+        return cn__fail(CN_ERROR_ARGUMENT,
+                        "conv: the input, the output's gradient and the kernel's "
+                        "must be given, none may be NULL");
     cn_conv_plan *plan = cn_conv_plan_new(conv, pass);
     if (plan == NULL)
         return cn_error_status();

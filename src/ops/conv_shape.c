@@ -414,7 +414,7 @@ static int64_t greatest_divisor(int64_t a, int64_t b)
 
 static cn_status check_channels(const cn_conv *conv, const char *operation)
 {
-    CN__TRY(check_range(operation, "batch", conv->batch, 0, LIMIT_ELEMENTS - 1));
+    CN__TRY(check_range(operation, "batch", conv->batch, 1, LIMIT_ELEMENTS - 1));
     CN__TRY(check_range(operation, "in_channels", conv->in_channels, 1, LIMIT_ELEMENTS - 1));
     CN__TRY(check_range(operation, "out_channels", conv->out_channels, 1, LIMIT_ELEMENTS - 1));
     CN__TRY(check_range(operation, "groups", groups_of(conv), 1, LIMIT_ELEMENTS - 1));

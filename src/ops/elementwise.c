@@ -68,14 +68,6 @@ static int64_t extent_of(const cn_shape *shape, int rank, int axis)
     return own < 0 ? 1 : shape->dim[own];
 }
 
-static bool is_shape(const cn_shape *shape)
-{
-    bool legal = shape->rank >= 0 && shape->rank <= CN_MAX_RANK;
-    for (int i = 0; legal && i < shape->rank; i++)
-        legal = shape->dim[i] >= -1;
-    return legal;
-}
-
 /* The common extent, -2 if there is none. An unknown extent takes on a known one that is not 1. */
 static int64_t common_extent(int64_t a, int64_t b)
 {
@@ -90,7 +82,7 @@ cn_status cn_broadcast(const cn_shape *a, const cn_shape *b, cn_shape *out)
 {
     if (!a || !b || !out)
         return cn__fail_null_argument("cn_broadcast");
-    if (!is_shape(a) || !is_shape(b))
+    if (!cn__shape_is_legal(a) || !cn__shape_is_legal(b))
         return cn__fail(CN_ERROR_SHAPE,
                         "cn_broadcast: a shape must have 0 to %d axes of extents from -1 on",
                         CN_MAX_RANK);

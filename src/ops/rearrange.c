@@ -218,8 +218,10 @@ static void pad_task(void *context, size_t index)
         pad_row(c, row);
 }
 
-/* Puts axis `i` of the shape into the context; fails where cells beyond all are cut off. */
-static cn_status add_pad_axis(pad_context *c, int i, int64_t extent, int64_t before, int64_t after)
+/* Puts axis `i` of the shape into the context and its padded extent into `padded`; fails where
+ * cells beyond all are cut off. */
+static cn_status add_pad_axis(pad_context *c, int i, int64_t extent, int64_t before, int64_t after,
+                              int64_t *padded)
 {
     int64_t sum, out;
     if (__builtin_add_overflow(before, after, &sum) || __builtin_add_overflow(extent, sum, &out) ||
@@ -228,8 +230,10 @@ static cn_status add_pad_axis(pad_context *c, int i, int64_t extent, int64_t bef
                         "cn_pad_f32: %" PRId64 " cells before and %" PRId64
                         " after leave less than nothing of the %" PRId64 " of axis %d",
                         before, after, extent, i);
+    *padded = out;
+    before = cn__max(-extent, cn__min(before, out)); /* beyond that nothing of the input is left */
     int last = c->rank - 1;
-    if (c->rank > 0 && before == 0 && after == 0) {
+    if (c->rank > 0 && before == 0 && out == extent) {
         c->in_extent[last] *= extent;
         c->out_extent[last] *= extent;
         c->before[last] *= extent;
@@ -248,8 +252,7 @@ cn_status cn_pad_f32(const cn_shape *shape, const int64_t *before, const int64_t
     pad_context c = {.in = in, .out = out, .value = value};
     cn_shape padded = {.rank = shape->rank};
     for (int i = 0; i < shape->rank; i++) {
-        CN__TRY(add_pad_axis(&c, i, shape->dim[i], before[i], after[i]));
-        padded.dim[i] = shape->dim[i] + before[i] + after[i];
+        CN__TRY(add_pad_axis(&c, i, shape->dim[i], before[i], after[i], &padded.dim[i]));
     }
     int64_t count = cn_shape_count(&padded);
     if (count < 0)
@@ -257,7 +260,7 @@ cn_status cn_pad_f32(const cn_shape *shape, const int64_t *before, const int64_t
     if (count == 0)
         return CN_OK;
     if (c.rank == 0)
-        CN__TRY(add_pad_axis(&c, 0, 1, 0, 0));
+        CN__TRY(add_pad_axis(&c, 0, 1, 0, 0, &count));
     c.rows = count / c.out_extent[c.rank - 1];
     c.per_task = cn__units_per_task(c.out_extent[c.rank - 1]);
     cn__run_split(pool, pad_task, &c, c.rows, c.per_task);
@@ -302,6 +305,7 @@ static void join_task(void *context, size_t index)
 /* All shapes must be the first one's but for the axis; adds up the axis. */
 static cn_status join_shapes(int count, const cn_shape *shapes, int axis, cn_shape *out)
 {
+    CN__TRY(check_shape("cn_concatenate_f32", &shapes[0]));
     *out = shapes[0];
     out->dim[axis] = 0;
     for (int i = 0; i < count; i++) {

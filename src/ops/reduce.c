@@ -211,6 +211,9 @@ cn_status cn_reduce_f32(cn_reduction reduction, const cn_shape *shape, unsigned 
 {
     if (!shape)
         return cn__fail_null_argument("cn_reduce_f32");
+    if ((size_t)reduction > CN_MAX)
+        return cn__fail(CN_ERROR_ARGUMENT, "cn_reduce_f32: there is no reduction %d",
+                        (int)reduction);
     int64_t count = cn_shape_count(shape);
     if (count < 0)
         return cn__fail(CN_ERROR_SHAPE, "cn_reduce_f32: every extent must be known");

@@ -112,7 +112,7 @@ static cn_status check_axis(const cn_resizing *r, int i)
 
 static bool fits(const cn_resizing *r, const int64_t *extents)
 {
-    int64_t value = r->batch;
+    int64_t value = cn__max(r->batch, 1);
     bool fine = r->batch >= 0 && r->batch < LIMIT_ELEMENTS && r->channels >= 0;
     fine = fine && (!__builtin_mul_overflow(value, cn__max(r->channels, 1), &value));
     for (int i = 0; fine && i < r->rank; i++)
@@ -120,10 +120,10 @@ static bool fits(const cn_resizing *r, const int64_t *extents)
     return fine && value < LIMIT_ELEMENTS;
 }
 
-static cn_status check(const cn_resizing *r)
+cn_status cn_resizing_check(const cn_resizing *r)
 {
     if (!r)
-        return cn__fail_null_argument("cn_resize_f32");
+        return cn__fail_null_argument("cn_resizing_check");
     if (r->rank < 1 || r->rank > 3)
         return cn__fail(CN_ERROR_SHAPE, "resizing: the rank must be 1, 2 or 3, but is %d", r->rank);
     if ((size_t)r->interpolation >= CN__COUNT(find_taps))
@@ -251,7 +251,7 @@ static resize_context context_of(const cn_resizing *r, const float *from, float 
 
 cn_status cn_resize_f32(const cn_resizing *resizing, const float *in, float *out, cn_pool *pool)
 {
-    CN__TRY(check(resizing));
+    CN__TRY(cn_resizing_check(resizing));
     resize_context c = context_of(resizing, in, out);
     if (c.channels == 0 || c.out[2] == 0)
         return CN_OK;
@@ -296,7 +296,7 @@ static void gradient_task(void *context, size_t index)
 cn_status cn_resize_gradient_f32(const cn_resizing *resizing, const float *out_gradient,
                                  float *in_gradient, cn_pool *pool)
 {
-    CN__TRY(check(resizing));
+    CN__TRY(cn_resizing_check(resizing));
     resize_context c = context_of(resizing, out_gradient, in_gradient);
     if (c.channels == 0)
         return CN_OK;

@@ -129,14 +129,12 @@ static bool check_predictions(const char *what, cn_model *model, cn_npz *npz, co
 /* Keras lists layers in the order of its models. */
 static bool check_order(const char *path, const cn_model *model)
 {
-    char *config = NULL;
-    void *weights = NULL;
-    size_t config_size = 0, weights_size = 0;
-    if (cn__keras_unzip(path, &config, &config_size, &weights, &weights_size) != CN_OK)
+    cn__keras_parts parts;
+    if (cn__keras_unzip(path, &parts) != CN_OK)
         return false;
-    json_t *json = cn__json_parse(config, config_size), *layer;
-    cn__free(config);
-    cn__free(weights);
+    json_t *json = cn__json_parse(parts.config, parts.config_size), *layer;
+    cn__free(parts.config);
+    cn__free(parts.weights);
     size_t i;
     int place = 0;
     bool good = true;

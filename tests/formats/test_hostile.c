@@ -163,14 +163,11 @@ typedef struct parts {
 
 static void open_parts(const char *name, parts *p)
 {
-    char *config;
-    size_t config_size;
-    assert_int_equal(cn__keras_unzip(golden(name), &config, &config_size, &p->weights, &p->size),
-                     CN_OK);
-    p->config = cn__json_parse(config, config_size);
+    cn__keras_parts read;
+    assert_int_equal(cn__keras_unzip(golden(name), &read), CN_OK);
+    *p = (parts){cn__json_parse(read.config, read.config_size), read.weights, read.weights_size, 0};
     assert_non_null(p->config);
-    cn__free(config);
-    p->count = 0;
+    cn__free(read.config);
 }
 
 static void load_changed(parts *p)
@@ -295,6 +292,63 @@ static void test_reshaped_weights(void **state)
     assert_message("no data");
 }
 
+/* ---- texts of variable length ---- */
+
+/* The next place in which `size` bytes of `bytes` have those of `wanted`; `size` if there is none.
+ */
+static size_t find(const unsigned char *bytes, size_t size, size_t from, const void *wanted,
+                   size_t length)
+{
+    for (size_t at = from; at + length <= size; at++)
+        if (memcmp(bytes + at, wanted, length) == 0)
+            return at;
+    return size;
+}
+
+/* Loads the file with another byte in one place. Returns whether it still loads. */
+static bool load_with(unsigned char *bytes, size_t size, size_t at, unsigned char value)
+{
+    unsigned char before = bytes[at];
+    bytes[at] = value;
+    bool loaded = load(write_temporary("flipped.h5", bytes, size));
+    bytes[at] = before;
+    return loaded;
+}
+
+/* Changes each byte of the references to a heap: length, address, number. What looks like one but
+ * is another number of the file may break something else. */
+static void check_references(unsigned char *bytes, size_t size, size_t heap)
+{
+    uint64_t address = heap;
+    int told = 0;
+    for (size_t at = find(bytes, size, 0, &address, 8); at < size;
+         at = find(bytes, size, at + 1, &address, 8))
+        for (size_t i = at - 4; i < at + 12; i++)
+            told += !load_with(bytes, size, i, bytes[i] ^ 0x81) &&
+                    strstr(cn_error_message(), "the heap at byte") != NULL;
+    assert_true(told >= 16);
+}
+
+static void test_broken_references(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"keras3/b_autoencoder.h5", "keras3/legacy/k2_seq_2.3.1.h5"};
+    for (size_t f = 0; f < CN__COUNT(files); f++) {
+        size_t size;
+        unsigned char *bytes = read_golden(files[f], &size);
+        size_t heap = find(bytes, size, 0, "GCOL", 4);
+        assert_true(heap < size);
+        check_references(bytes, size, heap);
+        for (size_t i = 0; i < 64; i++)
+            (void)load_with(bytes, size, heap + i, bytes[heap + i] ^ 0xff);
+        assert_false(load_with(bytes, size, heap, 'X'));
+        assert_message("is none");
+        assert_false(load_with(bytes, size, heap + 9, 0));
+        assert_message("size");
+        free(bytes);
+    }
+}
+
 static void test_weights_of_another_model(void **state)
 {
     (void)state;
@@ -410,6 +464,7 @@ int main(void)
         cmocka_unit_test(test_changed_configuration),
         cmocka_unit_test(test_zip_bombs),
         cmocka_unit_test(test_reshaped_weights),
+        cmocka_unit_test(test_broken_references),
         cmocka_unit_test(test_weights_of_another_model),
         cmocka_unit_test(test_nesting),
         cmocka_unit_test(test_unsupported),

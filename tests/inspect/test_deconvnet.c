@@ -323,6 +323,9 @@ static void test_strongest_maps(void **state)
     assert_int_equal(cn_strongest_maps(maps, CN_CHANNELS_FIRST, 2, filters), CN_OK);
     assert_memory_equal(filters, ((int64_t[]){0, 1}), 2 * sizeof *filters); /* 14, 5 */
     assert_int_equal(cn_strongest_maps(maps, CN_CHANNELS_FIRST, 3, filters), CN_ERROR_ARGUMENT);
+    cn_array_floats(maps)[0] = NAN;
+    assert_int_equal(cn_strongest_maps(maps, CN_CHANNELS_FIRST, 2, filters), CN_OK);
+    assert_memory_equal(filters, ((int64_t[]){1, 0}), 2 * sizeof *filters);
     cn_array_free(maps);
 }
 
@@ -350,6 +353,51 @@ static void test_picture_of_maps_and_projections(void **state)
     cn_array_free(picture);
     cn_array_free(maps);
     cn_array_free(back);
+}
+
+/* A map of 4 x 6 on a tile of 3 pixels: 2 x 3 means over 2 x 2 values, scaled by the greatest
+ * mean; its projection in colours likewise. */
+static void test_large_maps_are_reduced(void **state)
+{
+    (void)state;
+    const float map[] = {4, 0, 2, 2, 0, 0, /* */ 0, 0, 2, 2, 0, 0,
+                         1, 1, 0, 8, 4, 0, /* */ 1, 1, 0, 0, 0, 0};
+    float signals[4 * 6 * 3] = {0};
+    for (int i = 0; i < 24; i++)
+        signals[3 * i + 2] = i % 6 < 2 ? 1 : -1;
+    cn_shape shape = cn_shape_of(1, 4, 6, 1), colours = cn_shape_of(1, 4, 6, 3);
+    cn_array *maps = cn_array_from(&shape, map), *back = cn_array_from(&colours, signals);
+    cn_maps_picture_options o = {.projections = back, .tile_pixels = 3};
+    cn_array *picture = cn_maps_picture(maps, NULL, 0, &o);
+    assert_non_null(picture);
+    assert_int_equal(cn_array_shape(picture)->dim[0], TOP + 2 + MARGIN);
+    static const float means[2][3] = {{1, 2, 0}, {1, 2, 1}};
+    for (int y = 0; y < 2; y++)
+        for (int x = 0; x < 3; x++) {
+            assert_float_equal(pixel(picture, TOP + y, MARGIN + x)[0], means[y][x] / 2 * 255, 0);
+            assert_float_equal(pixel(picture, TOP + y, MARGIN + 6 + x)[0], 127.5f, 0);
+            assert_float_equal(pixel(picture, TOP + y, MARGIN + 6 + x)[2], x ? 0 : 255, 0);
+        }
+    cn_array_free(picture);
+    cn_array_free(maps);
+    cn_array_free(back);
+}
+
+/* Whatever the maps' size, the picture is about as large. */
+static void test_pictures_size(void **state)
+{
+    (void)state;
+    static const int64_t counts[] = {1, 4, 40};
+    for (int i = 0; i < 3; i++) {
+        cn_shape shape = cn_shape_of(1, 1500, 2000, counts[i]);
+        cn_array *maps = cn_array_new(CN_FLOAT32, &shape);
+        cn_array *picture = cn_maps_picture(maps, NULL, 0, NULL);
+        assert_non_null(picture);
+        assert_in_range(cn_array_shape(picture)->dim[0], 800, 1300);
+        assert_in_range(cn_array_shape(picture)->dim[1], 800, 1300);
+        cn_array_free(picture);
+        cn_array_free(maps);
+    }
 }
 
 /* Volumes, lines, vectors and all channels can be drawn; wrong arrays cannot. */
@@ -393,6 +441,8 @@ int main(void)
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_strongest_maps),
         cmocka_unit_test(test_picture_of_maps_and_projections),
+        cmocka_unit_test(test_large_maps_are_reduced),
+        cmocka_unit_test(test_pictures_size),
         cmocka_unit_test(test_picture_of_every_rank),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -105,6 +105,10 @@ static void test_unknown_activations(void **state)
     cn_tensor *x = cn_op_input(CN_FLOAT32, &odd, NULL);
     assert_null(cn__activate("glu", x));
     assert_null(cn__activate("softmax(axis=5)", x));
+    assert_null(cn__activate("softmax(axis=0.5)", x));
+    assert_null(cn__activate("softmax(axis=1e300)", x));
+    assert_string_equal(cn_error_message(),
+                        "softmax: axis must be a whole number from -8 to 7, not 1e+300");
     assert_null(cn__activate("relu", NULL));
     cn_tensor_release(x);
 }

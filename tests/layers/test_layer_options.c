@@ -105,7 +105,13 @@ static void test_messages(void **state)
     check(cn_rescaling(.name = "r"), "r (Rescaling): scale is required");
     check(cn_input({4, -2}, .name = "i"),
           "i (InputLayer): shape: an extent must be at least 1, or -1, not -2");
+    check(cn_input({4, 0, 3}, .name = "i"),
+          "i (InputLayer): shape: number 2 is 0, which would end the list; an extent must be at "
+          "least 1, or -1");
     check(cn_permute({9}, .name = "p"), "p (Permute): dims: there is no axis 9");
+    check(cn_layer_normalization({0, 1}, .name = "n"),
+          "n (LayerNormalization): axis: number 1 is 0, which would end the list; an axis cannot "
+          "be the batch's");
     check(cn_elu(NAN, .name = "e"), "e (ELU): alpha must be a number, not NaN");
 }
 

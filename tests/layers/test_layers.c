@@ -94,6 +94,7 @@ LAYER(spatial2d, cn_spatial_dropout2d(0.5f))
 LAYER(spatial3d, cn_spatial_dropout3d(0.5f))
 LAYER(noise, cn_gaussian_noise(1))
 LAYER(gaussian_dropout, cn_gaussian_dropout(0.5f))
+LAYER(activity_regularization, cn_activity_regularization(.l1 = 0.5f, .l2 = 0.25f))
 
 /* ---- normalisation ---- */
 LAYER(batch_norm,
@@ -214,6 +215,7 @@ static const example examples[] = {
     {"spatial dropout3d", spatial3d, {{1, 1, 1, 2, 1}}, 0, {1, 1, 1, 2, 1}, {0, 1}},
     {"gaussian noise", noise, {{1, 2}}, 0, {1, 2}, {0, 1}},
     {"gaussian dropout", gaussian_dropout, {{1, 2}}, 0, {1, 2}, {0, 1}},
+    {"activity regularization", activity_regularization, {{1, 3}}, -1, {1, 3}, {-1, 0, 1}},
     {"batch norm", batch_norm, {{1, 2, 1}}, 0, {1, 2, 1}, {-1, 1}},
     {"batch norm axis", batch_norm_axis, {{1, 2, 2}}, 0, {1, 2, 2}, {0, 0.5f, 1, 1.5f}},
     {"layer norm", layer_norm, {{1, 4}}, 0, {1, 4}, {-2, -0.66666667f, 0.66666667f, 2}},

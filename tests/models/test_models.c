@@ -1,4 +1,6 @@
 /* Models: order of layers, names, nested and shared ones, prediction in batches, summaries. */
+#include <limits.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -82,6 +84,24 @@ static void test_sequential_refusals(void **state)
     assert_null(cn_sequential(cn_input({1}), cn_conv2d(1, {3})));
     assert_null(cn_sequential(cn_input({1}), cn_dense(1, .name = "a"), cn_dense(1, .name = "a")));
     assert_message("two layers, a Dense and a Dense, are named a");
+}
+
+/* Two models without names can be layers of one model. */
+static void test_automatic_names(void **state)
+{
+    (void)state;
+    cn_model *encoder = cn_sequential(cn_input({4}), cn_dense(2));
+    cn_model *decoder = cn_sequential(cn_input({2}), cn_dense(4));
+    cn_tensor *x = cn_input_tensor({4});
+    cn_tensor *code = cn_apply(cn_model_as_layer(encoder), x);
+    cn_tensor *y = cn_apply(cn_model_as_layer(decoder), code);
+    cn_model *m = cn_model_new(cn_tensors(x), cn_tensors(y));
+    if (m == NULL)
+        fail_msg("%s", cn_error_message());
+    assert_int_equal(cn_model_layer_count(m), 3);
+    assert_memory_equal(cn_layer_name(cn_model_layer(m, 1)), "sequential", 10);
+    assert_memory_equal(cn_model_name(m), "functional", 10);
+    cn_model_free(m);
 }
 
 /* Keras' order is by depth, not by the order of making. */
@@ -194,6 +214,19 @@ static void test_batches(void **state)
     cn_model_free(m);
 }
 
+static void test_fixed_batch(void **state)
+{
+    (void)state;
+    cn_model *m = cn_sequential(cn_input({1}, .batch_size = 2), cn_rescaling(3));
+    cn_shape shape = cn_shape_of(4, 1);
+    cn_array *in = cn_array_from(&shape, (const float[]){1, 2, 3, 4}), *out = NULL;
+    assert_int_equal(cn_model_predict(m, (const cn_array *const *)&in, &out, 0, NULL), CN_OK);
+    assert_memory_equal(cn_array_const_floats(out), ((float[]){3, 6, 9, 12}), 4 * sizeof(float));
+    cn_array_free(in);
+    cn_array_free(out);
+    cn_model_free(m);
+}
+
 static void test_without_memory(void **state)
 {
     (void)state;
@@ -217,14 +250,14 @@ static void test_without_memory(void **state)
 static void test_summary(void **state)
 {
     (void)state;
-    cn_model *m =
-        cn_sequential(cn_input({28, 28, 1}), cn_conv2d(32, {3}, .name = "conv2d"),
-                      cn_batch_normalization(.name = "a_name_that_is_too_long_for_a_line"),
-                      cn_flatten(.name = "flatten"), cn_dense(10, .name = "dense"));
+    cn_layer *layers[] = {cn_input({28, 28, 1}), cn_conv2d(32, {3}, .name = "conv2d"),
+                          cn_batch_normalization(.name = "a_name_that_is_too_long_for_a_line"),
+                          cn_flatten(.name = "flatten"), cn_dense(10, .name = "dense")};
+    cn_model *m = cn_sequential_new("digits", 5, layers);
     char *text = cn_model_summary(m, NULL);
     assert_non_null(text);
     assert_string_equal(
-        text, "Model: \"sequential\"\n"
+        text, "Model: \"digits\"\n"
               "┏━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━┓\n"
               "┃ Layer (type)                    ┃ Output Shape           ┃       Param # ┃\n"
               "┡━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━┩\n"
@@ -242,6 +275,8 @@ static void test_summary(void **state)
               " Non-trainable params: 64 (256.00 B)\n");
     cn_free_text(text);
     assert_null(cn_model_summary(m, &(cn_summary_options){.width = 5}));
+    assert_null(cn_model_summary(m, &(cn_summary_options){.width = INT_MAX}));
+    assert_message("from 40 to 1000");
     cn_model_free(m);
 }
 
@@ -275,11 +310,69 @@ static void test_summary_of_a_graph(void **state)
     cn_model_free(m);
 }
 
+/* ---- threads ---- */
+
+typedef struct shared {
+    cn_model *model;
+    const cn_array *x, *expected;
+    int64_t batch;
+    bool right;
+} shared;
+
+static void *predict_often(void *opaque)
+{
+    shared *s = opaque;
+    for (int i = 0; i < 10; i++) {
+        cn_array *y = NULL;
+        s->right = s->right && cn_model_predict(s->model, &s->x, &y, s->batch, NULL) == CN_OK &&
+                   memcmp(cn_array_const_floats(y), cn_array_const_floats(s->expected),
+                          (size_t)cn_array_count(y) * sizeof(float)) == 0;
+        cn_array_free(y);
+    }
+    return NULL;
+}
+
+/* Threads predict with one model, whose function the first of them makes, in batches of their own,
+ * and with another model that shares its layers. */
+static void test_threads(void **state)
+{
+    (void)state;
+    cn_tensor *x = cn_input_tensor({6, 6, 2});
+    cn_tensor *a = cn_apply(cn_conv2d(4, {3}, .activation = "relu"), x);
+    cn_tensor *b = cn_apply(cn_batch_normalization(), a);
+    cn_tensor *y = cn_apply(cn_dense(3, .activation = "softmax"), cn_apply(cn_flatten(), b));
+    cn_model *m = cn_model_new(cn_tensors(x), cn_tensors(y));
+    cn_model *other = cn_model_new(cn_tensors(x), cn_tensors(y));
+    cn_model *third = cn_model_new(cn_tensors(x), cn_tensors(y));
+    cn_shape shape = cn_shape_of(5, 6, 6, 2);
+    cn_array *in = cn_array_new(CN_FLOAT32, &shape), *expected = NULL;
+    for (int64_t i = 0; i < cn_array_count(in); i++)
+        cn_array_floats(in)[i] = (float)(i % 7) - 3;
+    assert_int_equal(cn_model_predict(third, (const cn_array *const *)&in, &expected, 0, NULL),
+                     CN_OK);
+    shared s[4];
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++) {
+        s[i] = (shared){i < 3 ? m : other, in, expected, i, true};
+        assert_int_equal(pthread_create(&threads[i], NULL, predict_often, &s[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        pthread_join(threads[i], NULL);
+        assert_true(s[i].right);
+    }
+    cn_array_free(in);
+    cn_array_free(expected);
+    cn_model_free(m);
+    cn_model_free(other);
+    cn_model_free(third);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_sequential, count_memory, check_memory),
         cmocka_unit_test_setup_teardown(test_sequential_refusals, count_memory, check_memory),
+        cmocka_unit_test_setup_teardown(test_automatic_names, count_memory, check_memory),
         cmocka_unit_test_setup_teardown(test_order, count_memory, check_memory),
         cmocka_unit_test_setup_teardown(test_missing_input, count_memory, check_memory),
         cmocka_unit_test_setup_teardown(test_part_of_a_model, count_memory, check_memory),
@@ -287,9 +380,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_nested_in_its_own_graph, count_memory, check_memory),
         cmocka_unit_test_setup_teardown(test_operations_cannot_nest, count_memory, check_memory),
         cmocka_unit_test_setup_teardown(test_batches, count_memory, check_memory),
+        cmocka_unit_test_setup_teardown(test_fixed_batch, count_memory, check_memory),
         cmocka_unit_test_setup_teardown(test_without_memory, count_memory, check_memory),
         cmocka_unit_test_setup_teardown(test_summary, count_memory, check_memory),
         cmocka_unit_test_setup_teardown(test_summary_of_a_graph, count_memory, check_memory),
+        cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -191,6 +191,78 @@ static void test_adjoint(void **state)
     for_configurations(one_adjoint);
 }
 
+/* Kernels of more taps than a task keeps pointers, more channels than a panel has, and many phases
+ * of few taps; every instruction set. */
+static void test_large_kernels(void **state)
+{
+    (void)state;
+    static const cn_conv large[] = {
+        {.rank = 1,
+         .in_channels = 3,
+         .out_channels = 3,
+         .groups = 3,
+         .in = {1400},
+         .kernel = {1300}},
+        {.rank = 1, .in_channels = 2, .out_channels = 5, .in = {2050}, .kernel = {2000}},
+        {.rank = 1, .in_channels = 4500, .out_channels = 35, .in = {7}, .kernel = {2}},
+        {.rank = 1,
+         .in_channels = 40,
+         .out_channels = 1,
+         .in = {5},
+         .kernel = {512},
+         .stride = {128}},
+    };
+    const cn__kernels *tables[8];
+    int count = cn__kernels_all(tables);
+    test_seed();
+    for (size_t i = 0; i < CN__COUNT(large) * (size_t)count; i++) {
+        cn_conv conv = large[i / (size_t)count], transposed = conv;
+        conv.batch = transposed.batch = 1;
+        cn__kernels_use(tables[i % (size_t)count]);
+        assert_int_equal(cn_conv_pad_keras(&conv, CN_SAME), CN_OK);
+        assert_int_equal(cn_conv_transpose_pad_keras(&transposed, CN_SAME, NULL), CN_OK);
+        check_result(&conv, false, (int)i, NULL);
+        check_result(&transposed, true, (int)i, NULL);
+        check_kernel_gradient(&conv, false, (int)i, NULL);
+        check_kernel_gradient(&transposed, true, (int)i, NULL);
+    }
+    cn__kernels_use(NULL);
+}
+
+/* The clamp of a run is that of its result. */
+static void one_clamp(int number, cn_pool *pool)
+{
+    cn_conv conv = random_conv();
+    cn_conv_plan *plan =
+        cn_conv_plan_new(&conv, number % 2 == 0 ? CN_CONV_FORWARD : CN_CONV_TRANSPOSE);
+    int64_t count = cn_conv_out_count(&conv);
+    float *in = test_floats(cn_conv_in_count(&conv)), *bias = test_floats(conv.out_channels);
+    float *kernel = test_floats(cn_conv_kernel_count(&conv, number % 2 != 0));
+    float *free_out = test_floats(count), *out = test_floats(count);
+    float *packed = cn__alloc(cn_conv_plan_packed_bytes(plan));
+    const cn_clamp clamp = {-0.25f, number % 3 == 0 ? INFINITY : 0.5f};
+    cn_conv_plan_pack(plan, kernel, packed, pool);
+    cn_conv_plan_run(plan, in, packed, bias, NULL, free_out, NULL, pool);
+    cn_conv_plan_run(plan, in, packed, bias, &clamp, out, NULL, pool);
+    for (int64_t i = 0; i < count; i++)
+        if (out[i] != fminf(fmaxf(free_out[i], clamp.low), clamp.high))
+            fail_msg("clamp, configuration %d, %s: element %lld is %.9g, without %.9g", number,
+                     cn_isa_name(), (long long)i, (double)out[i], (double)free_out[i]);
+    free(in);
+    free(bias);
+    free(kernel);
+    free(free_out);
+    free(out);
+    cn__free(packed);
+    cn_conv_plan_free(plan);
+}
+
+static void test_clamp(void **state)
+{
+    (void)state;
+    for_configurations(one_clamp);
+}
+
 /* Large enough for several panels, blocks, parts and tasks. */
 static void test_threads(void **state)
 {
@@ -250,6 +322,7 @@ int main(void)
         cmocka_unit_test(test_conv),    cmocka_unit_test(test_conv_transpose),
         cmocka_unit_test(test_adjoint), cmocka_unit_test(test_kernel_gradient),
         cmocka_unit_test(test_threads), cmocka_unit_test(test_no_scratch),
+        cmocka_unit_test(test_clamp),   cmocka_unit_test(test_large_kernels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,5 @@
+ln -s "$cases/../../golden" golden
+cornu shapes --count 1 --seed 1 --size 32 -o pictures >made
+cornu predict golden/keras1-theano/03_seedmini.json pictures/*.png --top 2 \
+    --weights golden/keras1-theano/03_seedmini_weights.h5
+cornu predict golden/keras1-theano/03_seedmini_model.h5 pictures/*.png --top 2
