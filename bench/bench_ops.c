@@ -46,7 +46,7 @@ static void peak_task(void *context, size_t index)
 static double measure_peak(const settings *s)
 {
     double best = 0, *operations = calloc((size_t)s->threads * 8, sizeof *operations);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; operations != NULL && i < 3; i++) {
         double start = now();
         cn__pool_run(s->pool, peak_task, operations, (size_t)s->threads);
         double rate = operations[0] * s->threads / (now() - start);
@@ -63,10 +63,25 @@ typedef struct buffers {
     void *scratch;
 } buffers;
 
+static bool complete(const buffers *b)
+{
+    return b->in != NULL && b->out != NULL && b->kernel != NULL && b->packed != NULL &&
+           b->scratch != NULL;
+}
+
+static void release(buffers *b)
+{
+    cn__free(b->in);
+    cn__free(b->out);
+    cn__free(b->kernel);
+    cn__free(b->packed);
+    cn__free(b->scratch);
+}
+
 static float *filled(int64_t count)
 {
     float *x = cn__alloc((size_t)count * sizeof *x);
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; x != NULL && i < count; i++)
         x[i] = (float)(i % 97) * 0.01f - 0.5f;
     return x;
 }
@@ -85,14 +100,38 @@ static int ascending(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static void time_pass(const settings *s, const char *name, const char *label, const cn_conv *conv,
-                      bool transposed, cn_conv_pass pass)
+/* Runs a pass for some time and prints the rest of its row. */
+static void time_plan(const settings *s, const cn_conv_plan *plan, cn_conv_pass pass,
+                      const buffers *b, double operations)
 {
     enum { most = 2000 };
     static double times[most];
+    int count = 0;
+    double peak = measure_peak(s);
+    run(plan, pass, b, s->pool);
+    for (double start = now(); count < most && (count < 5 || now() - start < s->seconds);) {
+        double before = now();
+        run(plan, pass, b, s->pool);
+        times[count++] = now() - before;
+    }
+    double peak_after = measure_peak(s);
+    peak = peak_after > peak ? peak_after : peak;
+    qsort(times, (size_t)count, sizeof *times, ascending);
+    double best = times[0];
+    printf("%10.3f %10.3f %9.1f %6.1f%% %11zu %9zu  %s\n", 1e3 * times[count / 2], 1e3 * best,
+           1e-9 * operations / best, 100 * operations / best / peak,
+           cn_conv_plan_packed_bytes(plan), cn_conv_plan_scratch_bytes(plan),
+           cn_conv_plan_algorithm(plan));
+    fflush(stdout);
+}
+
+static void time_pass(const settings *s, const char *name, const char *label, const cn_conv *conv,
+                      bool transposed, cn_conv_pass pass)
+{
+    printf("%-14s %-6s ", name, label);
     cn_conv_plan *plan = cn_conv_plan_new(conv, pass);
     if (plan == NULL) {
-        printf("%-14s %-6s %s\n", name, label, cn_error_message());
+        printf("%s\n", cn_error_message());
         return;
     }
     buffers b = {.in = filled(cn_conv_in_count(conv)),
@@ -100,29 +139,13 @@ static void time_pass(const settings *s, const char *name, const char *label, co
                  .kernel = filled(cn_conv_kernel_count(conv, transposed)),
                  .packed = cn__alloc(cn_conv_plan_packed_bytes(plan)),
                  .scratch = cn__alloc(cn_conv_plan_scratch_bytes(plan))};
-    cn_conv_plan_pack(plan, b.kernel, b.packed, s->pool);
-    int count = 0;
-    double peak = measure_peak(s);
-    run(plan, pass, &b, s->pool);
-    for (double start = now(); count < most && (count < 5 || now() - start < s->seconds);) {
-        double before = now();
-        run(plan, pass, &b, s->pool);
-        times[count++] = now() - before;
+    if (complete(&b)) {
+        cn_conv_plan_pack(plan, b.kernel, b.packed, s->pool);
+        time_plan(s, plan, pass, &b, 2 * cn_conv_multiplications(conv, transposed));
+    } else {
+        printf("%s\n", cn_error_message());
     }
-    double peak_after = measure_peak(s);
-    peak = peak_after > peak ? peak_after : peak;
-    qsort(times, (size_t)count, sizeof *times, ascending);
-    double operations = 2 * cn_conv_multiplications(conv, transposed), best = times[0];
-    printf("%-14s %-6s %10.3f %10.3f %9.1f %6.1f%% %11zu %9zu  %s\n", name, label,
-           1e3 * times[count / 2], 1e3 * best, 1e-9 * operations / best,
-           100 * operations / best / peak, cn_conv_plan_packed_bytes(plan),
-           cn_conv_plan_scratch_bytes(plan), cn_conv_plan_algorithm(plan));
-    fflush(stdout);
-    cn__free(b.in);
-    cn__free(b.out);
-    cn__free(b.kernel);
-    cn__free(b.packed);
-    cn__free(b.scratch);
+    release(&b);
     cn_conv_plan_free(plan);
 }
 
@@ -138,7 +161,7 @@ static void time_shape(const settings *s, const shape *row)
 
 /* ---- the table ---- */
 
-/* name op n ic h w oc kh kw sh sw padding groups */
+/* name op n ic h w oc kh kw sh sw padding groups; lines from '#' on are comments */
 static bool parse_row(const char *line, shape *row)
 {
     char op[16], padding[16];
@@ -183,7 +206,11 @@ static int run_table(const settings *s)
            "GFLOP/s", "peak", "packed B", "scratch B", "algorithm");
     while (fgets(line, sizeof line, file) != NULL) {
         shape row;
-        if (parse_row(line, &row) && wanted(s->rows, row.name))
+        if (line[0] == '#')
+            continue;
+        if (!parse_row(line, &row))
+            fprintf(stderr, "bench_ops: not a shape: %s", line);
+        else if (wanted(s->rows, row.name))
             time_shape(s, &row);
     }
     fclose(file);
@@ -205,6 +232,10 @@ int main(int count, char **arguments)
             s.shapes = arguments[i];
     }
     s.pool = cn_pool_new(s.threads);
+    if (s.pool == NULL) {
+        fprintf(stderr, "bench_ops: %s\n", cn_error_message());
+        return 1;
+    }
     s.threads = cn_pool_threads(s.pool);
     int result = run_table(&s);
     cn_pool_free(s.pool);

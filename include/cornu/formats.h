@@ -87,9 +87,10 @@ CN_API cn_array *cn_image_resize(const cn_array *image, int64_t height, int64_t 
 /* ---- Keras' models ---- */
 
 /* Files of Keras 1, 2 and 3, told apart by their content:
- *   .keras        configuration and weights (Keras 3)
+ *   .keras        configuration and weights (Keras 3, and 2.12 to 2.15)
  *   .h5, .hdf5    configuration and weights (model.save() of Keras 1 and 2, also of 3)
- *   .weights.h5   weights only (Keras 3), and what save_weights() of Keras 1 and 2 wrote
+ *   .weights.h5   weights only (Keras 3, and 2.12 to 2.15), and what save_weights() of Keras 1 and
+ *                 2 wrote
  *   .json         configuration only (to_json())
  * The state of the optimizer and what fit() was told are passed over. */
 

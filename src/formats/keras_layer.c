@@ -297,7 +297,7 @@ cn_layer *cn__keras_layer(const cn__keras *k, const char *class_name, const char
     const cn__layer_type *type = cn__layer_type_find(modern);
     if (type == NULL)
         return cn__fail_null(CN_ERROR_UNSUPPORTED,
-                             "layer %s: Cornu has no layers of the class %s; see `cornu info` for "
+                             "layer %s: Cornu has no layers of the class %s; cornu/layers.h lists "
                              "those it has",
                              name, class_name);
     if (!json_is_object(config))

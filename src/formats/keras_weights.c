@@ -236,8 +236,8 @@ static cn_status read_old(const cn__keras *k, const cn__h5 *h5, const char *root
 /* How the group of a layer is named. */
 typedef struct naming {
     const char *group;
-    const char *separator; /* Windows' until Keras 3.0: one name, in which it is no separator */
-    bool twice;            /* until Keras 2.13 layers that have weights counted twice */
+    const char *separator; /* on Windows some versions made one name of it all */
+    bool twice;            /* in the first versions layers with weights counted twice */
 } naming;
 
 static const naming namings[] = {

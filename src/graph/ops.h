@@ -65,7 +65,7 @@ extern const cn__op cn__concatenate_op; /* int: the axis */
  * further inputs, joined along the axis, end. The gradient of concatenation. */
 extern const cn__op cn__part_like_op;
 
-/* Pooling and resizing (op_pool.c, op_resize.c). */
+/* Pooling and resizing (op_pool.c). */
 extern const cn__op cn__max_pool_op;              /* cn_pool_options; outputs y, switches */
 extern const cn__op cn__max_unpool_op;            /* (y, switches, like x) */
 extern const cn__op cn__average_pool_op;          /* cn_pool_options */

@@ -6,8 +6,6 @@
 #include "ops/conv_plan.h"
 
 enum {
-    /* Pointers that a task keeps on its stack. */
-    most_pointers = 1024,
     /* Bytes of the packed kernel that are used together: about half of a second-level cache. */
     panel_bytes = 512 * 1024
 };
@@ -174,7 +172,7 @@ static void point_pixels(const cn_conv_plan *plan, const cn__conv_phase *phase, 
 /* The pixels of one tile, made ready. */
 typedef struct tile_pixels {
     int64_t rows;
-    const float *in[most_pointers];
+    const float *in[cn__most_pointers];
     float *out[CN__MAX_ROWS];
 } tile_pixels;
 
@@ -253,7 +251,7 @@ static bool next_panel(const cn_conv_plan *plan, const cn__conv_phase *phase, in
                        int64_t rows, panel *part)
 {
     int64_t channels = panel_bytes / ((int64_t)sizeof(float) * width);
-    int64_t taps = cn__min(channels / plan->depth, most_pointers / rows);
+    int64_t taps = cn__min(channels / plan->depth, cn__most_pointers / rows);
     part->channel += part->depth;
     if (part->taps == 0 || part->channel == plan->depth) {
         part->first += part->taps;
@@ -303,9 +301,9 @@ static void run_depthwise_task(const run_context *c, const cn__conv_phase *phase
 {
     enum { most = 16 };
     const cn_conv_plan *plan = c->plan;
-    const float *in[most_pointers];
+    const float *in[cn__most_pointers];
     float *out[most];
-    int64_t pixels = cn__max(1, cn__min(most, most_pointers / cn__max(1, phase->taps)));
+    int64_t pixels = cn__min(most, cn__most_pointers / cn__max(1, phase->taps));
     panel all = {.taps = phase->taps, .depth = 1};
     cn__depthwise work = {.taps = phase->taps,
                           .channels = plan->conv.out_channels,

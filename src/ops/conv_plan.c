@@ -22,7 +22,8 @@ enum {
 bool cn__conv_is_depthwise(const cn_conv *conv)
 {
     return conv->groups > 1 && conv->groups == conv->in_channels &&
-           conv->groups == conv->out_channels;
+           conv->groups == conv->out_channels &&
+           conv->kernel[0] * conv->kernel[1] * conv->kernel[2] <= cn__most_pointers;
 }
 
 /* The same convolution with three axes and every default written out. */
@@ -67,19 +68,31 @@ static bool tap_in_phase(const cn_conv *conv, int axis, int64_t phase, int64_t t
     return (phase + conv->before[axis] - t * conv->dilation[axis]) % conv->stride[axis] == 0;
 }
 
+/* Which taps of the kernel belong to a phase. */
+static cn_status plan_taps(cn_conv_plan *plan, int axis, int64_t first, cn__axis_phase *phase)
+{
+    const cn_conv *conv = &plan->conv;
+    bool all = plan->pass != CN_CONV_TRANSPOSE;
+    int64_t kernel = conv->kernel[axis], found = 0;
+    for (int64_t t = 0; t < kernel; t++)
+        phase->taps += all || tap_in_phase(conv, axis, first, t);
+    int64_t *tap = cn__arena_alloc(plan->arena, (size_t)phase->taps * sizeof *tap);
+    if (tap == NULL)
+        return cn_error_status();
+    for (int64_t t = 0; t < kernel; t++)
+        if (all || tap_in_phase(conv, axis, first, t))
+            tap[found++] = t;
+    phase->tap = tap;
+    return CN_OK;
+}
+
 static cn_status plan_axis_phase(cn_conv_plan *plan, int axis, int64_t first, int64_t step,
                                  const int64_t strides[2], cn__axis_phase *phase)
 {
     const cn_conv *conv = &plan->conv;
     bool transposed = plan->pass == CN_CONV_TRANSPOSE;
-    int64_t kernel = conv->kernel[axis];
     phase->count = cn__ceil_div(conv->out[axis] - first, step);
-    int64_t *tap = cn__arena_alloc(plan->arena, (size_t)kernel * sizeof *tap);
-    if (tap == NULL)
-        return cn_error_status();
-    for (int64_t t = 0; t < kernel; t++)
-        if (!transposed || tap_in_phase(conv, axis, first, t))
-            tap[phase->taps++] = t;
+    CN__TRY(plan_taps(plan, axis, first, phase));
     int64_t *in = cn__arena_alloc(plan->arena, (size_t)(phase->count * phase->taps) * sizeof *in);
     int64_t *out = cn__arena_alloc(plan->arena, (size_t)phase->count * sizeof *out);
     if (in == NULL || out == NULL)
@@ -88,13 +101,12 @@ static cn_status plan_axis_phase(cn_conv_plan *plan, int axis, int64_t first, in
         int64_t o = first + p * step;
         out[p] = o * strides[1];
         for (int64_t t = 0; t < phase->taps; t++) {
-            int64_t i = input_position(conv, transposed, axis, o, tap[t]);
+            int64_t i = input_position(conv, transposed, axis, o, phase->tap[t]);
             in[p * phase->taps + t] = i < 0 ? -1 : i * strides[0];
         }
     }
     phase->in = in;
     phase->out = out;
-    phase->tap = tap;
     return CN_OK;
 }
 

@@ -65,7 +65,11 @@ struct cn_conv_plan {
     float *zeros;  /* what padding points to: `depth` zeros */
 };
 
-/* True if every group has one input and one output channel. */
+/* Pointers to input cells that a task keeps on its stack. */
+enum { cn__most_pointers = 1024 };
+
+/* True if every group of a plan's convolution has one input and one output channel, and the kernel
+ * few enough taps for a task to point at all of them at once. */
 bool cn__conv_is_depthwise(const cn_conv *conv);
 
 /* Where a pixel of a phase stands: counted over the batch and the phase's three axes. */

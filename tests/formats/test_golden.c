@@ -191,7 +191,7 @@ static void test_models(void **state)
         good += check_model(columns);
     }
     (void)fclose(list);
-    print_message("models: %d of %d\n", good, all);
+    print_message("# models: %d of %d\n", good, all);
     assert_int_equal(good, all);
 }
 
@@ -299,7 +299,7 @@ static void test_keras1_layers(void **state)
     }
     json_decref(layers);
     cn_npz_close(npz);
-    print_message("Keras 1 layers: %d of %d\n", good, all);
+    print_message("# Keras 1 layers: %d of %d\n", good, all);
     assert_int_equal(good, all);
 }
 
@@ -386,7 +386,7 @@ static void test_transposed(void **state)
         good += check_transpose(npz, name);
     }
     cn_npz_close(npz);
-    print_message("transposed convolutions: %d of %d\n", good, all);
+    print_message("# transposed convolutions: %d of %d\n", good, all);
     assert_int_equal(good, all);
 }
 

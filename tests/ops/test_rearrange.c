@@ -127,6 +127,17 @@ static void pads(void **state)
     cn_shape image = cn_shape_of(2, 50, 50, 17);
     check_pad(&image, (int64_t[]){0, 1, 2, 0}, (int64_t[]){0, 3, -4, 0}, pool);
     cn_pool_free(pool);
+    /* nothing of the input is left, on either side */
+    cn_shape small = cn_shape_of(3, 2);
+    float out[6] = {0}, in[6] = {1, 1, 1, 1, 1, 1};
+    assert_int_equal(
+        cn_pad_f32(&small, (int64_t[]){INT64_MAX, 0}, (int64_t[]){-INT64_MAX, 0}, 5, in, out, NULL),
+        CN_OK);
+    assert_true(out[0] == 5 && out[5] == 5);
+    assert_int_equal(
+        cn_pad_f32(&small, (int64_t[]){-INT64_MAX, 0}, (int64_t[]){INT64_MAX, 0}, 6, in, out, NULL),
+        CN_OK);
+    assert_true(out[0] == 6 && out[5] == 6);
     assert_int_equal(cn_pad_f32(&image, (int64_t[]){0, -30, 0, 0}, (int64_t[]){0, -21, 0, 0}, 0,
                                 NULL, NULL, NULL),
                      CN_ERROR_SHAPE);

@@ -233,6 +233,14 @@ static void test_shape(void **state)
     assert_int_equal(cn_shape_count(SHAPE(0, -1)), -1);
     assert_int_equal(cn_shape_count(NULL), -1);
     cn_clear_error();
+    assert_true(cn__shape_is_legal(&(cn_shape){0}) && cn__shape_is_legal(SHAPE(-1, 0, 3)));
+    assert_false(cn__shape_is_legal(SHAPE(2, -2)));
+    assert_false(cn__shape_is_legal(&(cn_shape){.rank = CN_MAX_RANK + 1}));
+    assert_true(cn__shapes_agree(SHAPE(2, -1, 4), SHAPE(-1, 3, 4)));
+    assert_false(cn__shapes_agree(SHAPE(2, -1, 4), SHAPE(2, 3, 5)));
+    assert_false(cn__shapes_agree(SHAPE(2, -1), SHAPE(2, -1, 1)));
+    assert_true(cn__ceil_div(0, 3) == 0 && cn__ceil_div(7, 3) == 3);
+    assert_true(cn__ceil_div(INT64_MAX, 2) == INT64_MAX / 2 + 1);
     cn_shape nine = cn_shape_of(1, 1, 1, 1, 1, 1, 1, 1, 1);
     assert_int_equal(cn_error_status(), CN_ERROR_SHAPE);
     assert_int_equal(cn_shape_count(&nine), -1);
