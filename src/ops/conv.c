@@ -180,13 +180,13 @@ typedef struct tile_pixels {
 typedef struct place {
     const cn__conv_phase *phase;
     int64_t in, out; /* offsets of the group's and block's channels */
-    int vectors;
+    const cn__column_block *block;
 } place;
 
 /* Asks for the memory of a tile that is not in the second-level cache yet: the output, and the
  * input of the first and the last tap, which reach furthest. What the others read was read by tiles
  * before. */
-static void fetch_ahead(const tile_pixels *next, const panel *part)
+static void fetch_ahead(const tile_pixels *next, const panel *part, int64_t columns)
 {
     enum { line = 16 };
     for (int64_t t = 0; t < part->taps; t += cn__max(1, part->taps - 1))
@@ -194,7 +194,7 @@ static void fetch_ahead(const tile_pixels *next, const panel *part)
             for (int64_t k = 0; k < part->depth; k += line)
                 __builtin_prefetch(next->in[t * next->rows + r] + k, 0, 2);
     for (int64_t r = 0; r < next->rows; r++)
-        for (int64_t n = 0; n < 4 * line; n += line)
+        for (int64_t n = 0; n < columns; n += line)
             __builtin_prefetch(next->out[r] + n, 1, 2);
 }
 
@@ -204,7 +204,7 @@ static void make_ready(const run_context *c, const place *at, const panel *part,
     tile->rows = rows;
     point_pixels(c->plan, at->phase, c->in + at->in + part->channel, c->out + at->out, part, rows,
                  pixel, tile->in, tile->out);
-    fetch_ahead(tile, part);
+    fetch_ahead(tile, part, at->block->columns);
 }
 
 /* All tiles of the pixels `first` to `end` for one panel. Each is made ready while its predecessor
@@ -214,7 +214,7 @@ static void run_panel(const run_context *c, const place *at, int64_t first, int6
 {
     const cn__kernels *kernels = c->plan->kernels;
     tile_pixels two[2], *now = &two[0], *next = &two[1];
-    int64_t most = kernels->rows[at->vectors];
+    int64_t most = kernels->rows[at->block->vectors];
     cn__pixel pixel = cn__pixel_at(at->phase, first);
     make_ready(c, at, part, cn__min(most, end - first), &pixel, now);
     for (int64_t m = first; m < end; m += most) {
@@ -222,7 +222,7 @@ static void run_panel(const run_context *c, const place *at, int64_t first, int6
             make_ready(c, at, part, cn__min(most, end - m - most), &pixel, next);
         tile.in = now->in;
         tile.out = now->out;
-        kernels->tile[at->vectors][now->rows](&tile);
+        kernels->tile[at->block->vectors][now->rows](&tile);
         tile_pixels *done = now;
         now = next;
         next = done;
@@ -268,7 +268,7 @@ static void run_tile_task(const run_context *c, const cn__conv_phase *phase, int
 {
     const cn_conv_plan *plan = c->plan;
     int64_t width = block->vectors * plan->kernels->lanes;
-    place at = {phase, group * plan->depth, group * plan->columns + block->first, block->vectors};
+    place at = {phase, group * plan->depth, group * plan->columns + block->first, block};
     const float *weights = packed_block(plan, (float *)(uintptr_t)c->packed, phase, group, block);
     _Alignas(64) float start[CN__MAX_VECTORS * 16] = {0};
     if (c->bias != NULL)
