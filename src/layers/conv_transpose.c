@@ -55,20 +55,12 @@ static cn_status check(const cn_layer *layer)
 static cn_status build(cn_layer *layer, cn_tensor *const *in)
 {
     const T *o = layer->options;
-    int rank = layer->type->rank;
     int64_t channels;
     CN__TRY(cn__layer_channels(in[0], cn__channel_axis(in[0], o->data_format), &channels));
-    if (channels % o->groups != 0)
-        return cn__fail(CN_ERROR_SHAPE,
-                        "groups must divide the input's channels: %lld does not divide %lld",
-                        (long long)o->groups, (long long)channels);
-    cn_shape kernel = {.rank = rank + 2}, bias = cn_shape_of(o->filters);
-    memcpy(kernel.dim, o->kernel_size, (size_t)rank * sizeof(int64_t));
-    kernel.dim[rank] = o->filters / o->groups;
-    kernel.dim[rank + 1] = channels;
-    CN__TRY(cn__layer_add_weight(layer, "kernel", &kernel, "kernel", true));
-    return o->use_bias == CN_TRUE ? cn__layer_add_weight(layer, "bias", &bias, "bias", true)
-                                  : CN_OK;
+    CN__TRY(cn__layer_check_groups(o->groups, channels));
+    CN__TRY(cn__layer_add_kernel(layer, "kernel", "kernel", o->kernel_size, o->filters / o->groups,
+                                 channels));
+    return cn__layer_add_bias(layer, o->use_bias, o->filters);
 }
 
 static cn_tensor *apply(cn_layer *layer, cn_tensor *const *in, int inputs)

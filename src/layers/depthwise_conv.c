@@ -51,19 +51,14 @@ static cn_status check(const cn_layer *layer)
 static cn_status build(cn_layer *layer, cn_tensor *const *in)
 {
     const T *o = layer->options;
-    int rank = layer->type->rank;
     int64_t channels, out;
     CN__TRY(cn__layer_channels(in[0], cn__channel_axis(in[0], o->data_format), &channels));
     if (__builtin_mul_overflow(channels, o->depth_multiplier, &out))
         return cn__fail(CN_ERROR_ARGUMENT, "depth_multiplier %lld is too large",
                         (long long)o->depth_multiplier);
-    cn_shape kernel = {.rank = rank + 2}, bias = cn_shape_of(out);
-    memcpy(kernel.dim, o->kernel_size, (size_t)rank * sizeof(int64_t));
-    kernel.dim[rank] = channels;
-    kernel.dim[rank + 1] = o->depth_multiplier;
-    CN__TRY(cn__layer_add_weight(layer, "kernel", &kernel, "depthwise", true));
-    return o->use_bias == CN_TRUE ? cn__layer_add_weight(layer, "bias", &bias, "bias", true)
-                                  : CN_OK;
+    CN__TRY(cn__layer_add_kernel(layer, "kernel", "depthwise", o->kernel_size, channels,
+                                 o->depth_multiplier));
+    return cn__layer_add_bias(layer, o->use_bias, out);
 }
 
 static cn_tensor *apply(cn_layer *layer, cn_tensor *const *in, int inputs)

@@ -256,6 +256,15 @@ cn_status cn__layer_axis(const cn_tensor *x, int64_t axis, int *from_front);
 /* The axes of an AXES option as bits. */
 cn_status cn__layer_axes(const cn_tensor *x, const int64_t *axes, unsigned *bits);
 
+/* For build: the kernel (sizes..., a, b) of a convolution, where `sizes` holds a number for each of
+ * the layer's spatial axes, or is NULL for ones; `options` is the prefix of its options. */
+cn_status cn__layer_add_kernel(cn_layer *layer, const char *name, const char *options,
+                               const int64_t *sizes, int64_t a, int64_t b);
+/* For build: the weight "bias" of `count` numbers, if it is used. */
+cn_status cn__layer_add_bias(cn_layer *layer, cn_flag use_bias, int64_t count);
+/* For build: fails if `groups` does not divide the input's channels. */
+cn_status cn__layer_check_groups(int64_t groups, int64_t channels);
+
 /* Adds the weight "bias" if it is used, activates, and gives the result the format; x has the
  * channels last. */
 cn_tensor *cn__bias_and_activation(const cn_layer *layer, cn_tensor *x, cn_flag use_bias,

@@ -43,25 +43,16 @@ static cn_status check(const cn_layer *layer)
 static cn_status build(cn_layer *layer, cn_tensor *const *in)
 {
     const T *o = layer->options;
-    int rank = layer->type->rank;
     int64_t channels, between;
     CN__TRY(cn__layer_channels(in[0], cn__channel_axis(in[0], o->data_format), &channels));
     if (__builtin_mul_overflow(channels, o->depth_multiplier, &between))
         return cn__fail(CN_ERROR_ARGUMENT, "depth_multiplier %lld is too large",
                         (long long)o->depth_multiplier);
-    cn_shape depthwise = {.rank = rank + 2}, pointwise = depthwise, bias = cn_shape_of(o->filters);
-    for (int i = 0; i < rank; i++) {
-        depthwise.dim[i] = o->kernel_size[i];
-        pointwise.dim[i] = 1;
-    }
-    depthwise.dim[rank] = channels;
-    depthwise.dim[rank + 1] = o->depth_multiplier;
-    pointwise.dim[rank] = between;
-    pointwise.dim[rank + 1] = o->filters;
-    CN__TRY(cn__layer_add_weight(layer, "depthwise_kernel", &depthwise, "depthwise", true));
-    CN__TRY(cn__layer_add_weight(layer, "pointwise_kernel", &pointwise, "pointwise", true));
-    return o->use_bias == CN_TRUE ? cn__layer_add_weight(layer, "bias", &bias, "bias", true)
-                                  : CN_OK;
+    CN__TRY(cn__layer_add_kernel(layer, "depthwise_kernel", "depthwise", o->kernel_size, channels,
+                                 o->depth_multiplier));
+    CN__TRY(
+        cn__layer_add_kernel(layer, "pointwise_kernel", "pointwise", NULL, between, o->filters));
+    return cn__layer_add_bias(layer, o->use_bias, o->filters);
 }
 
 static cn_tensor *apply(cn_layer *layer, cn_tensor *const *in, int inputs)

@@ -72,6 +72,33 @@ cn_status cn__layer_channels(const cn_tensor *x, int axis, int64_t *channels)
                     axis, cn_shape_text(&x->shape, text, sizeof text));
 }
 
+cn_status cn__layer_add_kernel(cn_layer *layer, const char *name, const char *options,
+                               const int64_t *sizes, int64_t a, int64_t b)
+{
+    int rank = layer->type->rank;
+    cn_shape shape = {.rank = rank + 2};
+    for (int i = 0; i < rank; i++)
+        shape.dim[i] = sizes ? sizes[i] : 1;
+    shape.dim[rank] = a;
+    shape.dim[rank + 1] = b;
+    return cn__layer_add_weight(layer, name, &shape, options, true);
+}
+
+cn_status cn__layer_add_bias(cn_layer *layer, cn_flag use_bias, int64_t count)
+{
+    cn_shape shape = cn_shape_of(count);
+    return use_bias == CN_TRUE ? cn__layer_add_weight(layer, "bias", &shape, "bias", true) : CN_OK;
+}
+
+cn_status cn__layer_check_groups(int64_t groups, int64_t channels)
+{
+    if (channels % groups == 0)
+        return CN_OK;
+    return cn__fail(CN_ERROR_SHAPE,
+                    "groups must divide the input's channels: %lld does not divide %lld",
+                    (long long)groups, (long long)channels);
+}
+
 /* An activation that works over an axis sees the axes where the layer's result has them. */
 cn_tensor *cn__bias_and_activation(const cn_layer *layer, cn_tensor *x, cn_flag use_bias,
                                    const char *activation, cn_data_format format)
