@@ -123,6 +123,15 @@ CN_API const int32_t *cn_array_const_ints(const cn_array *array);
 /* Gives the array another shape with the same number of elements. */
 CN_API cn_status cn_array_reshape(cn_array *array, const cn_shape *shape);
 
+/* A list of arrays, lent for the call: cn_arrays(images, labels). */
+typedef struct cn_array_list {
+    int count;
+    const cn_array *const *items;
+} cn_array_list;
+#define cn_arrays(...)                                                                             \
+    ((cn_array_list){(int)(sizeof((const cn_array *[]){__VA_ARGS__}) / sizeof(cn_array *)),        \
+                     (const cn_array *[]){__VA_ARGS__}})
+
 /* ---- threads ---- */
 
 /* A pool of threads. Functions that compute take one; NULL means the calling thread alone. Results

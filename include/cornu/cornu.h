@@ -20,5 +20,6 @@
 #include "cornu/layers.h"
 #include "cornu/models.h"
 #include "cornu/ops.h"
+#include "cornu/training.h"
 
 #endif

@@ -9,7 +9,7 @@
 #ifndef CORNU_FORMATS_H
 #define CORNU_FORMATS_H
 
-#include "cornu/models.h"
+#include "cornu/training.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -124,6 +124,67 @@ CN_API cn_model *cn_model_from_json(const char *text, const cn_load_options *opt
  * weights may have been read. */
 CN_API cn_status cn_model_load_weights(cn_model *model, const char *path,
                                        const cn_load_options *options);
+
+/* Writes a model for Keras 3 (and for cn_model_load), by the name's ending: .keras or .h5 (Keras 2
+ * reads that too) with the state of a compiled model, .weights.h5 or .json. A .keras file also
+ * keeps where a training stands, so that cn_fit() goes on from it, bit for bit.
+ * CN_ERROR_UNSUPPORTED if the model has something that Keras has not. */
+CN_API cn_status cn_model_save(cn_model *model, const char *path);
+/* The configuration as JSON text, as Keras' to_json(); to be released with cn_free_text. */
+CN_API char *cn_model_to_json(const cn_model *model);
+
+/* ---- callbacks that write files ---- */
+
+/* Saves the model as training goes on. `path` may have {epoch}, {epoch:02d} (counted from 1) and
+ * {val_loss:.2f} (any log) in it. */
+typedef struct cn_model_checkpoint_options {
+    size_t size_;
+    const char *monitor; /* = "val_loss" */
+    cn_better mode;
+    bool save_best_only;
+    bool save_weights_only;
+    int64_t save_freq;      /* = 0: after every epoch; else after so many batches */
+    bool has_initial_value; /* of what is watched, to be better than */
+    double initial_value_threshold;
+} cn_model_checkpoint_options;
+#define cn_model_checkpoint(path, ...)                                                             \
+    cn_model_checkpoint_new(path, &(cn_model_checkpoint_options){                                  \
+                                      .size_ = sizeof(cn_model_checkpoint_options), __VA_ARGS__})
+CN_API cn_callback *cn_model_checkpoint_new(const char *path,
+                                            const cn_model_checkpoint_options *options);
+
+/* A line of comma-separated values for each epoch (counted from 0), the logs in the order of their
+ * names. With `append` lines are added to a file that is there already. */
+CN_API cn_callback *cn_csv_logger(const char *path, bool append);
+
+/* TensorBoard's event files, train/ and validation/ in `folder`: a scalar for every log and epoch.
+ */
+CN_API cn_callback *cn_tensor_board(const char *folder);
+
+/* ---- data sets in files ---- */
+
+/* An .idx file, as MNIST's are (also gzipped): float32 for pictures (values 0 to 255), int32 for
+ * labels: unsigned bytes with one axis. */
+CN_API cn_array *cn_idx_read(const char *path);
+/* CIFAR-10's binary batches, one after the other: images (n, 32, 32, 3) 0 to 1, labels (n). */
+CN_API cn_status cn_cifar10_read(int count, const char *const *paths, cn_array **images,
+                                 cn_array **labels);
+/* A folder with a folder of pictures (PNG, JPEG) for each class, the classes in the order of their
+ * names. Pictures are read as they are needed, resized to height x width (bilinear), values 0 to 1;
+ * labels are int32 numbers. */
+typedef struct cn_image_folder_options {
+    size_t size_;
+    int64_t height, width; /* = 256 */
+    int channels;          /* = 3; 1: grey */
+} cn_image_folder_options;
+#define cn_image_folder(path, ...)                                                                 \
+    cn_image_folder_new(                                                                           \
+        path, &(cn_image_folder_options){.size_ = sizeof(cn_image_folder_options), __VA_ARGS__},   \
+        NULL)
+/* `names`, if not NULL, receives the classes' names, one in a line, to be released with
+ * cn_free_text. */
+CN_API cn_dataset *cn_image_folder_new(const char *path, const cn_image_folder_options *options,
+                                       char **names);
 
 #ifdef __cplusplus
 }

@@ -104,7 +104,8 @@ CN_API cn_tensor *cn_op_resize(cn_tensor *x, const cn_resize_options *options);
  */
 typedef struct cn_batch_norm_options {
     float momentum, epsilon;
-    bool frozen; /* never uses the batch's moments */
+    const bool *trainable; /* asked in every run: if false, the batch's moments are never used;
+                              NULL: true */
 } cn_batch_norm_options;
 CN_API cn_tensor *cn_op_batch_norm(cn_tensor *x, cn_tensor *gamma, cn_tensor *beta, cn_tensor *mean,
                                    cn_tensor *variance, const cn_batch_norm_options *options,

@@ -52,6 +52,8 @@ CN_API const cn_array *cn_layer_weight(const cn_layer *layer, int index);
 CN_API cn_status cn_layer_set_weight(cn_layer *layer, int index, const cn_array *value);
 CN_API int64_t cn_layer_parameter_count(const cn_layer *layer);
 CN_API bool cn_layer_trainable(const cn_layer *layer);
+/* Of a model used as a layer: all its layers'. cn_model_compile() asks for it; a BatchNormalization
+ * that is not trainable uses its moving averages in training, too, from the next run on. */
 CN_API void cn_layer_set_trainable(cn_layer *layer, bool trainable);
 
 /* Seeds what is random from here on in this process: initial weights, dropout, noise. Without a

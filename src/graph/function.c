@@ -1,5 +1,6 @@
 /* Compiled functions: programs for the shapes that were asked for, kept for the next call. */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "graph/program.h"
@@ -10,8 +11,9 @@ enum { most_idle = 8 };
 struct cn_function {
     cn_graph *graph;
     cn_tensor_list inputs, outputs;
-    cn_tensor **tensors;  /* the memory of both lists */
-    pthread_mutex_t lock; /* over `idle` */
+    cn_tensor **tensors;   /* the memory of both lists */
+    _Atomic uint64_t runs; /* so far */
+    pthread_mutex_t lock;  /* over `idle` */
     int idle_count;
     cn__program *idle[most_idle]; /* the last used last */
 };
@@ -152,7 +154,8 @@ static cn_status run_call(cn_function *function, const cn_array *const *in, cn_a
         return cn_error_status();
     cn_status status = make_outputs(function, program, c->arrays, c->out);
     if (status == CN_OK)
-        status = cn__program_run(program, c->in, c->out, pool);
+        status =
+            cn__program_run(program, c->in, c->out, atomic_fetch_add(&function->runs, 1), pool);
     for (int i = 0; i < function->outputs.count; i++)
         if (status == CN_OK)
             out[i] = c->arrays[i];

@@ -54,6 +54,7 @@ typedef struct cn__step {
     size_t scratch_bytes;
     void (*release)(void *state); /* gives back what the arena does not hold; may be NULL */
     /* Set for the run: */
+    uint64_t run; /* its number: random operations draw other numbers in every run */
     const void *in[cn__most_inputs];
     void *out[cn__most_outputs];
     void *scratch; /* scratch_bytes, aligned to 64 */

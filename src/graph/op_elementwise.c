@@ -103,7 +103,8 @@ const cn__op cn__unary_gradient_op = {.name = "unary_gradient",
                                       .outputs = 1,
                                       .shape = same_shape,
                                       .gradient = unary_gradient_gradient,
-                                      .run = unary_gradient_run};
+                                      .run = unary_gradient_run,
+                                      .in_place = true};
 
 cn_tensor *cn_op_unary(cn_tensor *x, cn_function1 function)
 {

@@ -72,6 +72,12 @@ typedef struct attributes {
 
 static const cn__op gradient_op;
 
+static bool uses_batch(const cn__step *step)
+{
+    const attributes *a = step->node->attributes;
+    return step->training && (a->options.trainable == NULL || *a->options.trainable);
+}
+
 static cn_status batch_norm_shape(const void *opaque, int inputs, cn_tensor *const *in,
                                   cn_tensor **out)
 {
@@ -111,7 +117,7 @@ static cn_status batch_norm_run(const cn__step *step, cn_pool *pool)
     const float *gamma = a->has_gamma ? step->in[3] : NULL;
     const float *beta = a->has_beta ? step->in[3 + a->has_gamma] : NULL;
     float *mean = step->out[3], *variance = mean + channels;
-    if (step->training && !a->options.frozen) {
+    if (uses_batch(step)) {
         cn_batch_moments_f32(rows, channels, step->in[0], mean, variance, pool);
         moving_average(a->options.momentum, channels, step->in[1], mean, step->out[1]);
         moving_average(a->options.momentum, channels, step->in[2], variance, step->out[2]);
@@ -170,7 +176,7 @@ static cn_status gradient_run(const cn__step *step, cn_pool *pool)
     int64_t rows = channels == 0 ? 0 : cn_shape_count(x) / channels;
     const float *mean = step->in[2], *variance = mean + channels;
     const float *gamma = a->has_gamma ? step->in[3] : NULL;
-    bool moments_move = step->training && !a->options.frozen;
+    bool moments_move = uses_batch(step);
     cn_batch_norm_gradient_f32(rows, channels, step->in[1], mean, variance, gamma,
                                a->options.epsilon, step->in[0], moments_move ? step->out[0] : NULL,
                                step->out[1], step->out[2], pool);

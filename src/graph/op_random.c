@@ -1,27 +1,10 @@
 /* Dropout and noise: active in training only. Every run draws from a stream of its own, told by the
  * seed and the number of the run; the n-th value is the same whatever the thread count. */
-#include <stdatomic.h>
-
 #include "graph/ops.h"
 
-/* The runs are counted in the node's graph, which all programs of a function share: a last, smaller
- * batch does not begin again. */
-typedef struct stream {
-    uint64_t seed;
-    _Atomic uint64_t *runs;
-} stream;
-
-static stream new_stream(cn_tensor *x, uint64_t seed)
+static cn__random stream_of(uint64_t seed, uint64_t run)
 {
-    if (x == NULL)
-        return (stream){0};
-    return (stream){seed, cn__arena_alloc(cn__graph_arena(x->graph), sizeof(_Atomic uint64_t))};
-}
-
-static cn__random next_run(stream s)
-{
-    uint64_t run = atomic_fetch_add(s.runs, 1);
-    return (cn__random){.seed = s.seed + run * UINT64_C(0x9E3779B97F4A7C15), .counter = 0};
+    return (cn__random){.seed = seed + run * UINT64_C(0x9E3779B97F4A7C15), .counter = 0};
 }
 
 /* ---- dropout: x -> y, mask; the mask holds 0 or 1 / (1 - rate) ---- */
@@ -29,7 +12,7 @@ static cn__random next_run(stream s)
 typedef struct dropout_attributes {
     float rate;
     unsigned shared_axes;
-    stream stream;
+    uint64_t seed;
 } dropout_attributes;
 
 static cn_status dropout_shape(const void *attributes, int inputs, cn_tensor *const *in,
@@ -58,7 +41,7 @@ static cn_status dropout_run(const cn__step *step, cn_pool *pool)
 {
     const dropout_attributes *a = step->node->attributes;
     const cn_shape *shape = &step->node->in[0]->shape, *shared = &step->node->out[1]->shape;
-    cn__random random = next_run(a->stream);
+    cn__random random = stream_of(a->seed, step->run);
     float *mask = step->out[1], scale = a->rate < 1 ? 1 / (1 - a->rate) : 0;
     int64_t count = cn_shape_count(shared);
     for (int64_t i = 0; i < count; i++)
@@ -78,9 +61,7 @@ cn_tensor *cn_op_dropout(cn_tensor *x, float rate, unsigned shared_axes, uint64_
     if (!(rate >= 0 && rate <= 1))
         return cn__fail_null(CN_ERROR_ARGUMENT, "dropout: the rate must be from 0 to 1, not %g",
                              (double)rate);
-    dropout_attributes attributes = {rate, shared_axes, new_stream(x, seed)};
-    if (x != NULL && attributes.stream.runs == NULL)
-        return NULL;
+    dropout_attributes attributes = {rate, shared_axes, seed};
     return cn__node_new(&cn__dropout_op, &attributes, 1, &x);
 }
 
@@ -89,7 +70,7 @@ cn_tensor *cn_op_dropout(cn_tensor *x, float rate, unsigned shared_axes, uint64_
 typedef struct noise_attributes {
     float stddev;
     bool multiply;
-    stream stream;
+    uint64_t seed;
 } noise_attributes;
 
 static cn_status noise_shape(const void *attributes, int inputs, cn_tensor *const *in,
@@ -114,7 +95,7 @@ static cn_status noise_run(const cn__step *step, cn_pool *pool)
 {
     const noise_attributes *a = step->node->attributes;
     const cn_shape *shape = &step->node->in[0]->shape;
-    cn__random random = next_run(a->stream);
+    cn__random random = stream_of(a->seed, step->run);
     float *noise = step->out[1];
     int64_t count = cn_shape_count(shape);
     for (int64_t i = 0; i < count; i++) {
@@ -134,8 +115,6 @@ const cn__op cn__noise_op = {.name = "noise",
 
 cn_tensor *cn_op_noise(cn_tensor *x, float stddev, bool multiply, uint64_t seed)
 {
-    noise_attributes attributes = {stddev, multiply, new_stream(x, seed)};
-    if (x != NULL && attributes.stream.runs == NULL)
-        return NULL;
+    noise_attributes attributes = {stddev, multiply, seed};
     return cn__node_new(&cn__noise_op, &attributes, 1, &x);
 }

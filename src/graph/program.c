@@ -11,6 +11,7 @@
 typedef enum place {
     IN_WORKSPACE,
     IN_INPUT,   /* the caller's array */
+    IN_OUTPUT,  /* the caller's array that receives an output */
     IN_VARIABLE /* a variable's or a constant's array */
 } place;
 
@@ -18,7 +19,7 @@ typedef struct value {
     cn_tensor *tensor;
     int same_as; /* the value whose memory it is, itself if none */
     place place;
-    int input;        /* which input, of IN_INPUT */
+    int number;       /* which input or output, of IN_INPUT and IN_OUTPUT */
     const void *data; /* of IN_VARIABLE; the pointer of this run for the others */
     int first, last;  /* steps that need it */
     size_t offset;
@@ -217,7 +218,7 @@ static cn_status add_all(cn__program *program, const cn__order *order)
         return cn_error_status();
     for (int i = 0; i < program->input_count; i++) {
         CN__TRY(add_value(program, program->copied[i], -1, IN_INPUT));
-        value_of(program, program->copied[i])->input = i;
+        value_of(program, program->copied[i])->number = i;
     }
     for (size_t n = 0; n < order->count; n++) {
         const cn__node *node = order->nodes[n];
@@ -281,6 +282,18 @@ static void reuse_inputs(cn__program *program)
     }
 }
 
+/* Lets outputs be made where the caller wants them, unless their memory is not theirs alone. */
+static void place_outputs(cn__program *program)
+{
+    for (int i = 0; i < program->output_count; i++) {
+        value *out = &program->values[program->outputs[i]], *v = holder(program, out);
+        if (v->place == IN_WORKSPACE && bytes_of(v->tensor) == bytes_of(out->tensor)) {
+            v->place = IN_OUTPUT;
+            v->number = i;
+        }
+    }
+}
+
 /* One piece for each value that has memory of its own, and one for each step's scratch. */
 static cn_status place_pieces(cn__program *program, cn__lifetime *pieces)
 {
@@ -322,6 +335,7 @@ static cn_status plan_memory(cn__program *program)
             (int)(value_of(program, program->copied[program->input_count + i]) - program->values);
     find_last_uses(program);
     reuse_inputs(program);
+    place_outputs(program);
     cn_status status = place_pieces(program, pieces);
     cn__free(pieces);
     return status;
@@ -395,21 +409,35 @@ static const void *data_of(const cn__program *program, const cn_tensor *tensor)
     return holder(program, value_of(program, tensor))->data;
 }
 
-cn_status cn__program_run(cn__program *program, const void *const *in, void *const *out,
-                          cn_pool *pool)
+static void place_data(cn__program *program, const void *const *in, void *const *out)
 {
-    for (int i = 0; i < program->input_count; i++)
-        value_of(program, program->copied[i])->data = in[i];
+    for (int i = 0; i < program->value_count; i++) {
+        value *v = &program->values[i];
+        if (v->place == IN_INPUT)
+            v->data = in[v->number];
+        if (v->place == IN_OUTPUT)
+            v->data = out[v->number];
+    }
+}
+
+cn_status cn__program_run(cn__program *program, const void *const *in, void *const *out,
+                          uint64_t run, cn_pool *pool)
+{
+    place_data(program, in, out);
     for (int s = 0; s < program->step_count; s++) {
         cn__step *step = &program->steps[s];
         const cn__node *node = step->node;
+        step->run = run;
         for (int i = 0; i < node->inputs; i++)
             step->in[i] = cn__lends_shape(node, i) ? NULL : data_of(program, node->in[i]);
         for (int i = 0; i < node->outputs; i++)
             step->out[i] = (void *)(uintptr_t)data_of(program, node->out[i]);
         CN__TRY(node->op->run(step, pool));
     }
-    for (int i = 0; i < program->output_count; i++)
-        memcpy(out[i], data_of(program, output(program, i)), bytes_of(output(program, i)));
+    for (int i = 0; i < program->output_count; i++) {
+        const void *made = data_of(program, output(program, i));
+        if (made != out[i])
+            memcpy(out[i], made, bytes_of(output(program, i)));
+    }
     return CN_OK;
 }

@@ -17,10 +17,11 @@ bool cn__program_fits(const cn__program *program, const cn_shape *shapes, bool t
 const cn_shape *cn__program_output_shape(const cn__program *program, int output);
 cn_dtype cn__program_output_dtype(const cn__program *program, int output);
 
-/* Runs it: reads the inputs' elements, writes the outputs'. One thread at a time. Fails only for
- * what nothing but the data tells, such as switches outside the image. */
+/* Runs it: reads the inputs' elements, writes the outputs' (both aligned to 64 bytes; they may not
+ * overlap). `run` numbers what is random: the same number draws the same. One thread at a time.
+ * Fails only for what nothing but the data tells, such as switches outside the image. */
 cn_status cn__program_run(cn__program *program, const void *const *in, void *const *out,
-                          cn_pool *pool);
+                          uint64_t run, cn_pool *pool);
 
 /* ---- simplification (simplify.c) ---- */
 

@@ -43,7 +43,7 @@ static cn_status normalize(cn_layer *layer, cn_tensor *x, cn_tensor **y)
     CN__TRY(weight(layer, "moving_mean", true, x, &mean));
     CN__TRY(weight(layer, "moving_variance", true, x, &variance));
     cn_batch_norm_options norm = {
-        .momentum = o->momentum, .epsilon = o->epsilon, .frozen = !layer->trainable};
+        .momentum = o->momentum, .epsilon = o->epsilon, .trainable = &layer->trainable};
     *y = cn_op_batch_norm(x, gamma, beta, mean, variance, &norm, &new_mean, &new_variance);
     if (!*y)
         return cn_error_status();

@@ -326,6 +326,9 @@ bool cn_layer_trainable(const cn_layer *layer)
 
 void cn_layer_set_trainable(cn_layer *layer, bool trainable)
 {
-    if (layer)
-        layer->trainable = trainable;
+    if (!layer)
+        return;
+    layer->trainable = trainable;
+    if (layer->type->set_trainable)
+        layer->type->set_trainable(layer, trainable);
 }

@@ -73,6 +73,8 @@ struct cn__layer_type {
      */
     cn_status (*apply_many)(cn_layer *layer, cn_tensor *const *in, int inputs, cn_tensor **out,
                             int *outputs);
+    /* Hands cn_layer_set_trainable on to the layers it holds. May be NULL. */
+    void (*set_trainable)(cn_layer *layer, bool trainable);
     /* Gives back `layer->extra`. May be NULL. */
     void (*release)(cn_layer *layer);
 };

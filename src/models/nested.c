@@ -57,6 +57,14 @@ static cn_status apply(cn_layer *layer, cn_tensor *const *in, int inputs, cn_ten
     return status;
 }
 
+/* As in Keras, a model's flag is also that of all its layers. */
+static void set_trainable(cn_layer *layer, bool trainable)
+{
+    const cn_model *model = layer->extra;
+    for (int i = 0; i < model->layer_count; i++)
+        cn_layer_set_trainable(model->layers[i], trainable);
+}
+
 static void release(cn_layer *layer)
 {
     cn_model_free(layer->extra);
@@ -67,12 +75,14 @@ const cn__layer_type cn__functional_type = {.name = "Functional",
                                             .least_inputs = 1,
                                             .most_inputs = cn__most_inputs,
                                             .apply_many = apply,
+                                            .set_trainable = set_trainable,
                                             .release = release};
 const cn__layer_type cn__sequential_type = {.name = "Sequential",
                                             .option_bytes = sizeof(cn__options_head),
                                             .least_inputs = 1,
                                             .most_inputs = 1,
                                             .apply_many = apply,
+                                            .set_trainable = set_trainable,
                                             .release = release};
 
 cn_layer *cn_model_as_layer(cn_model *model)

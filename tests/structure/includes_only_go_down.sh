@@ -9,11 +9,11 @@ cd "$1"
 
 find src include cli examples -name '*.[ch]' -o -name '*.def' | sort | xargs awk '
 BEGIN {
-    split("base 0 kernels 1 ops 2 graph 3 layers 4 models 5 formats 6 inspect 6", list, " ")
+    split("base 0 data 1 kernels 1 ops 2 graph 3 layers 4 models 5 formats 6 inspect 6", list, " ")
     for (i = 1; i in list; i += 2)
         folder[list[i]] = list[i + 1]
     # ops.h declares the shapes and lists that the kernels share with the operations.
-    split("base 0 ops 1 graph 3 layers 4 models 5 datasets 6 formats 6 inspect 6 cornu 7", list, " ")
+    split("base 0 datasets 1 ops 1 graph 3 layers 4 models 4.5 training 5 formats 6 inspect 6 cornu 7", list, " ")
     for (i = 1; i in list; i += 2)
         header[list[i]] = list[i + 1]
 }
