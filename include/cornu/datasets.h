@@ -84,6 +84,9 @@ CN_API cn_dataset *cn_dataset_augment(cn_dataset *dataset, const cn_augment_opti
 CN_API cn_status cn_drawn_shapes(uint64_t seed, int64_t count, int64_t size, cn_array **images,
                                  cn_array **labels);
 
+/* The same pictures and labels as a data set, drawn as they are read. */
+CN_API cn_dataset *cn_drawn_shapes_dataset(uint64_t seed, int64_t count, int64_t size);
+
 /* The name of a class, such as "ring"; NULL for a label that is none. */
 CN_API const char *cn_drawn_shape_name(int label);
 

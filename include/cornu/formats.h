@@ -92,7 +92,9 @@ CN_API cn_array *cn_image_resize(const cn_array *image, int64_t height, int64_t 
  *   .weights.h5   weights only (Keras 3, and 2.12 to 2.15), and what save_weights() of Keras 1 and
  *                 2 wrote
  *   .json         configuration only (to_json())
- * The state of the optimizer and what fit() was told are passed over. */
+ * A model that was compiled is compiled again, with the state of its optimizer. If Cornu has not
+ * what it was compiled with (a loss of the author's own), the model comes uncompiled;
+ * cn_model_is_compiled tells. An optimizer whose state does not fit begins anew. */
 
 typedef enum cn_backend {
     CN_BACKEND_AUTO = 0,   /* what the file says; Keras 1 does not say: what its names look like */
@@ -108,6 +110,7 @@ typedef struct cn_load_options {
     /* cn_model_load_weights: layers and their weights in the file belong together that have the
      * same name, others are passed over; otherwise they belong together in their order. */
     bool by_name;
+    bool no_compile; /* Keras' compile=False */
     /* Of Keras 1's layers that do not tell theirs: UpSampling and ZeroPadding. Default: that of the
      * file's other layers. */
     cn_data_format data_format;

@@ -150,6 +150,24 @@ CN_API void cn_function_free(cn_function *function);
 CN_API cn_status cn_function_run(cn_function *function, const cn_array *const *in, cn_array **out,
                                  bool training, cn_pool *pool);
 
+/* ---- looking at runs ---- */
+
+/* What one operation of a run did. Lent for the call. */
+typedef struct cn_trace {
+    const char *operation; /* "conv", "conv_kernel_gradient", "batch_norm" ... */
+    const char *name;      /* of the layer that it belongs to, or of what it makes */
+    const char *algorithm; /* of convolutions; else "" */
+    int inputs;
+    const cn_shape *in[4]; /* of the first inputs, as many as there are */
+    const cn_shape *out;
+    double milliseconds;
+    double multiplications; /* useful ones; 0 where they are not counted */
+} cn_trace;
+/* Has `tracer` called after every operation that any function or model computes from now on; NULL
+ * ends it. It may be called by several threads at a time. */
+typedef void (*cn_tracer)(const cn_trace *trace, void *context);
+CN_API void cn_set_tracer(cn_tracer tracer, void *context);
+
 #ifdef __cplusplus
 }
 #endif

@@ -4,7 +4,7 @@
 #ifndef CORNU_INSPECT_H
 #define CORNU_INSPECT_H
 
-#include "cornu/models.h"
+#include "cornu/training.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -126,6 +126,12 @@ typedef struct cn_maps_picture_options {
  * of channels the mean. The strongest hundredth of the values may be brighter than can be drawn. */
 CN_API cn_array *cn_maps_picture(const cn_array *maps, const int64_t *filters, int64_t count,
                                  const cn_maps_picture_options *options);
+
+/* A picture of a training: losses above, metrics below, over the epochs (counted from 1); what the
+ * validation data gave is dashed. (height, width, 3), 0 to 255, for cn_image_write; a width or
+ * height of 0 is 900 and 600. The learning rate, if a callback put it into the logs, is left out.
+ */
+CN_API cn_array *cn_draw_curves(const cn_history *history, int width, int height);
 
 #ifdef __cplusplus
 }

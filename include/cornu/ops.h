@@ -131,6 +131,13 @@ CN_API void cn_conv_plan_pack(const cn_conv_plan *plan, const float *kernel, flo
 CN_API void cn_conv_plan_run(const cn_conv_plan *plan, const float *in, const float *packed,
                              const float *bias, const cn_clamp *clamp, float *out, void *scratch,
                              cn_pool *pool);
+/* Packs and runs, for a kernel that is used once: where few pixels meet each weight the packed
+ * kernel then never leaves the cache. What is in `packed` afterwards means nothing. The same bits
+ * as cn_conv_plan_run(). */
+CN_API void cn_conv_plan_pack_and_run(const cn_conv_plan *plan, const float *in,
+                                      const float *kernel, float *packed, const float *bias,
+                                      const cn_clamp *clamp, float *out, void *scratch,
+                                      cn_pool *pool);
 /* Kernel gradients. */
 CN_API void cn_conv_plan_kernel_gradient(const cn_conv_plan *plan, const float *in,
                                          const float *out_gradient, float *kernel_gradient,

@@ -29,8 +29,7 @@ enum { CN_MOST_LOSSES = 16, CN_MOST_METRICS = 16 };
 typedef struct cn_compile_options {
     size_t size_;
     const char *optimizer; /* = "rmsprop" */
-    /* One for each output, or one for all of them; "none" for an output that is not trained.
-     * Required to train or evaluate. */
+    /* One for each output, or one for all of them; "none" for an output that is not trained. */
     const char *loss[CN_MOST_LOSSES];
     float loss_weights[CN_MOST_LOSSES]; /* = 1 each; -0.0f is a zero that is meant */
     /* For every output; "OUTPUT:METRIC" for the output of that name alone. */
@@ -43,6 +42,13 @@ typedef struct cn_compile_options {
     cn_model_compile(model, &(cn_compile_options){.size_ = sizeof(cn_compile_options), __VA_ARGS__})
 CN_API cn_status cn_model_compile(cn_model *model, const cn_compile_options *options);
 CN_API bool cn_model_is_compiled(const cn_model *model);
+/* What it was compiled with: a loss and a weight for each output. The texts are lent until it is
+ * compiled again. */
+CN_API cn_status cn_model_compile_options(const cn_model *model, cn_compile_options *options);
+
+/* Adds a tensor of the model's graph to what training makes small: the sum of its elements; for a loss that
+ * is not between an output and a target. Call it before cn_model_compile(). */
+CN_API cn_status cn_model_add_loss(cn_model *model, cn_tensor *loss);
 
 /* The learning rate of the next step. Setting it fails where a schedule rules it. */
 CN_API double cn_model_learning_rate(const cn_model *model);
@@ -227,14 +233,19 @@ CN_API cn_status cn_model_test_on_batch(cn_model *model, cn_array_list x, cn_arr
 /* ---- looking at gradients ---- */
 
 /* The largest difference, for any one weight of the compiled model and any direction tried, between
- * the derivative of the loss that backpropagation gives and the one that central differences of
- * the loss give, computed in double precision: relative to the larger of the two and of 1e-3 of
- * the gradient's norm. Below 1e-4 if all is well. */
+ * the derivative of the loss that a step of training computes and the one that central differences
+ * of the loss give, computed in double precision: relative to the norm of the weight's gradient,
+ * and at least to 1e-3 of that of all weights' gradients together. Below 1e-4 if all is well.
+ * Dropout and noise are in force, with the same numbers for both. */
 typedef struct cn_gradient_check {
     double worst;        /* relative difference */
     char weight[160];    /* where: "LAYER/WEIGHT" */
     int64_t derivatives; /* how many were compared */
+    int64_t kinks;       /* how many were not, because the loss has a kink right there */
 } cn_gradient_check;
+/* On one batch. Nothing of the model changes. It takes long: the loss is evaluated some 40 times
+ * for each weight, in code that is made to be plain. CN_ERROR_ARGUMENT if more than half of the
+ * derivatives lie at kinks, as those of a relu whose input is exactly 0. */
 CN_API cn_status cn_check_gradient(cn_model *model, cn_array_list x, cn_array_list y,
                                    cn_gradient_check *check, cn_pool *pool);
 

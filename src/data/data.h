@@ -5,6 +5,23 @@
 #include "base/base.h"
 #include "cornu/datasets.h"
 
+/* ---- data sets (dataset.c) ---- */
+
+/* A failure, to be carried from one thread to another, or to be put back. */
+typedef struct cn__failure {
+    cn_status status;
+    char message[1024];
+} cn__failure;
+void cn__failure_take(cn__failure *failure);
+/* Puts it on record and returns its status. */
+cn_status cn__failure_put(const cn__failure *failure);
+
+/* Copies what the caller's header knew of an options struct of `size` bytes, whose first member is
+ * size_; the rest becomes zero. `given` may be NULL. */
+cn_status cn__take_options(const char *where, void *options, size_t size, const void *given);
+
+/* ---- reading ahead (loader.c) ---- */
+
 /* The order of an epoch: a permutation of 0 to count - 1 that follows from seed and epoch alone. */
 void cn__shuffle(uint64_t seed, int64_t epoch, int64_t *order, int64_t count);
 
@@ -34,5 +51,20 @@ typedef struct cn__batch {
 } cn__batch;
 cn_status cn__loader_next(cn__loader *loader, cn__batch *batch);
 int64_t cn__loader_batches(const cn__loader *loader);
+
+/* ---- moving pictures (augment.c) ---- */
+
+/* How a picture is moved: it is flipped, then turned (degrees, clockwise), then made larger by the
+ * factor `zoom`, all around its centre, and then shifted by x pixels to the right and y down. */
+typedef struct cn__motion {
+    bool horizontal_flip, vertical_flip;
+    double degrees, zoom, x, y;
+} cn__motion;
+/* Writes the moved picture (height, width, channels) `from` to `to`. */
+void cn__move_picture(const cn__motion *motion, const cn_shape *shape, const float *from,
+                      float *to);
+/* The same for elements of any type of 4 bytes, which are moved and not mixed. The shape may be
+ * (height, width). */
+void cn__move_labels(const cn__motion *motion, const cn_shape *shape, const void *from, void *to);
 
 #endif

@@ -203,25 +203,71 @@ static cn_status new_arrays(int64_t count, int64_t size, cn_array **images, cn_a
     return cn_error_status();
 }
 
+static cn_status check(const char *where, int64_t count, int64_t size)
+{
+    if (count < 0 || size < SMALLEST_SIZE || size > LARGEST_SIZE)
+        return cn__fail(CN_ERROR_ARGUMENT,
+                        "%s: the count must not be negative and the size must be from %d to %d, "
+                        "but received %" PRId64 " and %" PRId64,
+                        where, SMALLEST_SIZE, LARGEST_SIZE, count, size);
+    return CN_OK;
+}
+
+/* Picture `index` of the seed. */
+static void draw_one(uint64_t seed, int64_t index, int64_t size, float *image, int32_t *label)
+{
+    /* a stretch of the seed's numbers for each picture, longer than any picture needs */
+    cn__random random = {.seed = seed, .counter = (uint64_t)index << 32};
+    *label = (int32_t)(cn__random_uniform(&random) * (double)CN__COUNT(classes));
+    draw(&random, &classes[*label], size, image);
+}
+
 cn_status cn_drawn_shapes(uint64_t seed, int64_t count, int64_t size, cn_array **images,
                           cn_array **labels)
 {
     if (!images || !labels)
         return cn__fail_null_argument("cn_drawn_shapes");
     *images = *labels = NULL;
-    if (count < 0 || size < SMALLEST_SIZE || size > LARGEST_SIZE)
-        return cn__fail(CN_ERROR_ARGUMENT,
-                        "cn_drawn_shapes: the count must not be negative and the size must be from "
-                        "%d to %d, but received %" PRId64 " and %" PRId64,
-                        SMALLEST_SIZE, LARGEST_SIZE, count, size);
+    CN__TRY(check("cn_drawn_shapes", count, size));
     CN__TRY(new_arrays(count, size, images, labels));
     float *pixels = cn_array_floats(*images);
     int32_t *label = cn_array_ints(*labels);
-    for (int64_t i = 0; i < count; i++) {
-        /* a stretch of the seed's numbers for each picture, longer than any picture needs */
-        cn__random random = {.seed = seed, .counter = (uint64_t)i << 32};
-        label[i] = (int32_t)(cn__random_uniform(&random) * (double)CN__COUNT(classes));
-        draw(&random, &classes[label[i]], size, pixels + i * size * size * 3);
-    }
+    for (int64_t i = 0; i < count; i++)
+        draw_one(seed, i, size, pixels + i * size * size * 3, &label[i]);
     return CN_OK;
+}
+
+/* ---- drawn as they are read ---- */
+
+typedef struct drawn {
+    uint64_t seed;
+    int64_t size;
+} drawn;
+
+static cn_status read_drawn(void *context, int64_t index, uint64_t draw_number, void *const *fields)
+{
+    (void)draw_number;
+    const drawn *d = context;
+    draw_one(d->seed, index, d->size, fields[0], fields[1]);
+    return CN_OK;
+}
+
+cn_dataset *cn_drawn_shapes_dataset(uint64_t seed, int64_t count, int64_t size)
+{
+    if (check("cn_drawn_shapes_dataset", count, size) != CN_OK)
+        return NULL;
+    drawn *d = cn__alloc(sizeof *d);
+    if (!d)
+        return NULL;
+    *d = (drawn){seed, size};
+    cn_dataset_source source = {.count = count,
+                                .inputs = 1,
+                                .targets = 1,
+                                .dtypes = {CN_FLOAT32, CN_INT32},
+                                .shapes = {cn_shape_of(size, size, 3)},
+                                .read = read_drawn,
+                                .release = cn__free,
+                                .context = d,
+                                .slow = true};
+    return cn_dataset_new(&source);
 }

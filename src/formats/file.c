@@ -11,7 +11,7 @@
 #define FIRST_READ ((size_t)64 << 10)
 #define NAME_ATTEMPTS 100
 
-static cn_status fail_errno(const char *path, const char *action)
+cn_status cn__file_fail(const char *path, const char *action)
 {
     char reason[128] = "";
     int error = errno;
@@ -37,7 +37,7 @@ static cn_status read_stream(FILE *stream, const char *path, size_t limit, void 
         size_t got = fread((char *)*bytes + used, 1, capacity - used, stream);
         used += got;
         if (ferror(stream))
-            return fail_errno(path, "read");
+            return cn__file_fail(path, "read");
         if (used > limit)
             return cn__fail(CN_ERROR_UNSUPPORTED, "%s: more than the %zu bytes Cornu reads", path,
                             limit);
@@ -55,7 +55,7 @@ cn_status cn__file_read(const char *path, size_t limit, void **bytes, size_t *si
     *size = 0;
     FILE *stream = fopen(path, "rbe");
     if (!stream)
-        return fail_errno(path, "open");
+        return cn__file_fail(path, "open");
     cn_status status = read_stream(stream, path, limit, bytes, size);
     (void)fclose(stream);
     if (status != CN_OK) {
@@ -96,7 +96,7 @@ cn_status cn__file_create(cn__file_writer *writer, const char *path)
     writer->stream = file < 0 ? NULL : fdopen(file, "wb");
     if (writer->stream)
         return CN_OK;
-    cn_status status = fail_errno(path, "write");
+    cn_status status = cn__file_fail(path, "write");
     if (file >= 0) {
         (void)close(file);
         (void)unlink(writer->temporary);
@@ -107,10 +107,12 @@ cn_status cn__file_create(cn__file_writer *writer, const char *path)
 
 cn_status cn__file_finish(cn__file_writer *writer, cn_status status)
 {
-    bool written = !ferror(writer->stream);
+    /* On the disk before it gets its name: a crash must not leave an empty file under it. */
+    bool written = fflush(writer->stream) == 0 && !ferror(writer->stream) &&
+                   (status != CN_OK || fsync(fileno(writer->stream)) == 0);
     written = fclose(writer->stream) == 0 && written;
     if (status == CN_OK && (!written || rename(writer->temporary, writer->path) != 0))
-        status = fail_errno(writer->path, "write");
+        status = cn__file_fail(writer->path, "write");
     if (status != CN_OK)
         (void)unlink(writer->temporary);
     cn__free(writer->temporary);

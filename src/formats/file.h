@@ -6,6 +6,9 @@
 
 #include <stdio.h>
 
+/* Fails with "PATH: cannot ACTION: " and what errno says. */
+cn_status cn__file_fail(const char *path, const char *action);
+
 /* Reads the file into `*bytes` (to be freed with cn__free) and `*size`; more than `limit` bytes are
  * refused. Messages name the path. */
 cn_status cn__file_read(const char *path, size_t limit, void **bytes, size_t *size);

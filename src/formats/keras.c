@@ -2,6 +2,7 @@
 #include "formats/file.h"
 #include "formats/keras.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define MOST_JSON ((size_t)32 << 20) /* bytes of a configuration in a file of its own */
@@ -98,6 +99,24 @@ static cn_model *load_json(cn__keras *k, const char *path)
 
 /* ---- .keras ---- */
 
+/* Compiles the model again, which is freed if that fails. */
+static cn_model *with_training(const cn__keras *k, const cn__h5 *h5, cn_model *model,
+                               const json_t *config, const json_t *metadata)
+{
+    if (model == NULL || k->options.no_compile)
+        return model;
+    const char *optimizer = cn__json_text(metadata, "cornu_optimizer");
+    cn_status status = cn__keras_compile(k, model, config, optimizer);
+    if (status == CN_OK)
+        status = cn__keras_read_optimizer(k, h5, model);
+    if (status == CN_OK)
+        status = cn__keras_read_records(model, cn__json_get(metadata, "cornu_training"));
+    if (status == CN_OK)
+        return model;
+    cn_model_free(model);
+    return NULL;
+}
+
 static cn_model *load_zip(cn__keras *k, const char *path)
 {
     cn__keras_parts parts;
@@ -112,9 +131,14 @@ static cn_model *load_zip(cn__keras *k, const char *path)
     }
     k->version = parts.version;
     cn_model *model = NULL;
-    if (cn__h5_open_image(parts.weights, parts.weights_size, &h5) == CN_OK)
+    json_t *metadata = NULL;
+    if (cn__h5_open_image(parts.weights, parts.weights_size, &h5) == CN_OK &&
+        cn__keras_metadata(path, &metadata) == CN_OK) {
         model = with_weights(k, &h5, build(k, json, h5.size));
+        model = with_training(k, &h5, model, cn__json_get(json, "compile_config"), metadata);
+    }
     cn__h5_close(&h5);
+    json_decref(metadata);
     json_decref(json);
     return model;
 }
@@ -143,14 +167,39 @@ static cn_status identify(cn__keras *k, const cn__h5 *h5, json_t *json)
     return CN_OK;
 }
 
+/* The optimizers of Keras within TensorFlow were made anew in 2.11. */
+static bool has_old_optimizer(const cn__keras *k, const char *version)
+{
+    const char *minor = version != NULL ? strchr(version, '.') : NULL;
+    return k->version == 1 || (k->version == 2 && (minor == NULL || atoi(minor + 1) < 11));
+}
+
+/* How the model was trained, NULL if the file does not tell; to be released with json_decref. */
+static cn_status read_training(cn__keras *k, const cn__h5 *h5, json_t **config)
+{
+    const char *text = NULL, *version = NULL;
+    *config = NULL;
+    CN__TRY(cn__h5_text(h5, k->arena, "/", "training_config", &text));
+    CN__TRY(cn__h5_text(h5, k->arena, "/", "keras_version", &version));
+    k->old_optimizer = has_old_optimizer(k, version);
+    if (text == NULL)
+        return CN_OK;
+    *config = cn__json_parse(text, strlen(text));
+    return *config != NULL ? CN_OK : cn_error_status();
+}
+
 static cn_model *load_config(cn__keras *k, const cn__h5 *h5, const char *text)
 {
     json_t *json = cn__json_parse(text, strlen(text));
     if (json == NULL)
         return NULL;
     cn_model *model = NULL;
-    if (identify(k, h5, json) == CN_OK)
+    json_t *training = NULL;
+    if (identify(k, h5, json) == CN_OK && read_training(k, h5, &training) == CN_OK) {
         model = with_weights(k, h5, build(k, json, h5->size));
+        model = with_training(k, h5, model, training, NULL);
+    }
+    json_decref(training);
     json_decref(json);
     return model;
 }

@@ -1,12 +1,14 @@
-/* Keras' files, for the readers' own use. A file is read in three steps: its configuration becomes
- * JSON (keras_json.c), the JSON layers and a model (keras_layer.c, keras_config.c), and the arrays
- * beside it their weights (keras_weights.c). What only old versions of Keras wrote is in keras1.c.
+/* Keras' files, for the readers' and writers' own use. A file is read in three steps: its
+ * configuration becomes JSON (keras_json.c), the JSON layers and a model (keras_layer.c,
+ * keras_config.c), and the arrays beside it their weights (keras_weights.c); then a model that was
+ * compiled is compiled again (keras_training.c, keras_optimizer.c). What only old versions of Keras
+ * wrote is in keras1.c. Writing goes the same way back (keras_save.c and the others of that name).
  */
 #ifndef CORNU_SRC_KERAS_H
 #define CORNU_SRC_KERAS_H
 
 #include "cornu/formats.h"
-#include "models/model.h"
+#include "models/training.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -22,6 +24,7 @@ typedef struct cn__keras {
     bool corner_bilinear;       /* bilinear enlarging as on TensorFlow 1 */
     cn_data_format data_format; /* of Keras 1's layers that do not tell */
     int models;                 /* made so far, for names */
+    bool old_optimizer; /* until 2.10: formulas of their own, variables grouped by their kinds */
 } cn__keras;
 
 /* ---- JSON (keras_json.c) ---- */
@@ -100,6 +103,9 @@ int cn__keras_first_node(const cn__keras *k);
 /* Whether an array of `shape` can be weight `index` of a layer. */
 cn_status cn__keras_check_weight(const cn__keras *k, const cn_layer *layer, int index,
                                  const cn_shape *shape);
+/* Puts the array's elements into the order of that weight; as many as it has. */
+cn_status cn__keras_turn_weight(const cn__keras *k, const cn_layer *layer, int index,
+                                const cn_shape *shape, const float *values, float *turned);
 /* Sets the weight from the array's elements. */
 cn_status cn__keras_set_weight(const cn__keras *k, cn_layer *layer, int index,
                                const cn_shape *shape, const float *values);
@@ -129,6 +135,8 @@ cn_status cn__h5_text(const cn__h5 *h5, cn__arena *arena, const char *object, co
 /* The shape of an array, and its elements as float32 (as many as the shape tells). */
 cn_status cn__h5_shape(const cn__h5 *h5, const char *array, cn_shape *shape);
 cn_status cn__h5_read(const cn__h5 *h5, const char *array, int64_t count, float *values);
+/* An array of one number as a whole one. */
+cn_status cn__h5_read_integer(const cn__h5 *h5, const char *array, int64_t *value);
 
 /* ---- weights (keras_weights.c) ---- */
 
@@ -138,6 +146,17 @@ cn_status cn__keras_weights(const cn__keras *k, const cn__h5 *h5, cn_model *mode
 /* Whether the names of the weights under `group` end in ":0". */
 cn_status cn__keras_weight_names(const cn__h5 *h5, cn__arena *arena, const char *group, bool *found,
                                  bool *end_in_0);
+
+/* ---- how a model is trained (keras_training.c, keras_optimizer.c) ---- */
+
+/* Compiles the model as compile_config or training_config tells, with `optimizer` instead of the
+ * optimizer there if it is not NULL. A model that Cornu cannot compile is left as it is. */
+cn_status cn__keras_compile(const cn__keras *k, cn_model *model, const json_t *config,
+                            const char *optimizer);
+/* Reads what the compiled model's optimizer has kept, if the file has it and it fits. */
+cn_status cn__keras_read_optimizer(const cn__keras *k, const cn__h5 *h5, cn_model *model);
+/* The training that the model's next cn_fit() goes on with, as an object of lists of numbers. */
+cn_status cn__keras_read_records(cn_model *model, const json_t *json);
 
 /* ---- zip (keras_zip.c) ---- */
 
@@ -150,5 +169,87 @@ typedef struct cn__keras_parts {
     int version; /* of Keras: 2 (from 2.12 on) or 3 */
 } cn__keras_parts;
 cn_status cn__keras_unzip(const char *path, cn__keras_parts *parts);
+/* metadata.json, to be released with json_decref; NULL if there is none. */
+cn_status cn__keras_metadata(const char *path, json_t **metadata);
+/* One member of a zip file to be written; its bytes are lent. */
+typedef struct cn__keras_member {
+    const char *name;
+    const void *bytes;
+    size_t size;
+} cn__keras_member;
+/* Writes a zip file of stored members into the stream. */
+cn_status cn__keras_zip(const cn__keras_member *members, int count, FILE *stream);
+
+/* ---- writing: JSON (keras_save_object.c) ---- */
+
+/* What is being written. */
+typedef struct cn__keras_saving {
+    bool legacy;      /* for Keras 2 and 3 (.h5), else for Keras 3 */
+    bool has_weights; /* the file has them */
+    cn__arena *arena; /* for what lives as long as the writing */
+} cn__keras_saving;
+
+/* Puts a new value, which it takes over, into an object or, without a key, at the end of a list.
+ * NULL is what failed to be made. */
+cn_status cn__json_put(json_t *parent, const char *key, json_t *value);
+/* The same for a new object or list, which is lent. */
+json_t *cn__json_put_object(json_t *parent, const char *key);
+json_t *cn__json_put_list(json_t *parent, const char *key);
+json_t *cn__json_float(float value);
+/* The text, on one line; every number is read back exactly. To be freed with cn__free. */
+char *cn__json_print(const json_t *json);
+
+/* Puts {"module", "class_name", "config": {}, "registered_name": null} and returns the config. */
+json_t *cn__keras_put_class(const char *module, const char *class_name, json_t *parent,
+                            const char *key);
+/* Puts the object of an expression such as "L2(l2=0.01)". */
+cn_status cn__keras_put_object(const cn__keras_saving *s, const char *module,
+                               const char *expression, json_t *parent, const char *key);
+cn_status cn__keras_put_initializer(const cn__keras_saving *s, const char *text, json_t *parent,
+                                    const char *key);
+cn_status cn__keras_put_regularizer(const cn__keras_saving *s, const char *text, json_t *parent,
+                                    const char *key);
+cn_status cn__keras_put_activation(const cn__keras_saving *s, const char *text, json_t *parent,
+                                   const char *key);
+/* "MeanSquaredError" for "mse". */
+const char *cn__keras_class_name(cn__arena *arena, const char *name);
+
+/* ---- writing: the model (keras_save_config.c, keras_training.c) ---- */
+
+/* The model's configuration, to be released with json_decref. */
+json_t *cn__keras_save_config(const cn__keras_saving *s, const cn_model *model);
+/* How the compiled model is trained, into an object. */
+cn_status cn__keras_put_compile(const cn__keras_saving *s, const cn_model *model, json_t *config);
+/* The optimizer's text if it has arguments that Keras 3 has not, else NULL; whether its rate
+ * decays, so that Keras 3 takes it for a schedule. */
+cn_status cn__keras_own_optimizer(const cn__keras_saving *s, const cn__optimizer *optimizer,
+                                  const char **text, bool *decays);
+/* Where the training stands, into an object; nothing if there was none. */
+cn_status cn__keras_put_records(const cn_model *model, json_t *parent, const char *key);
+
+/* ---- writing: HDF5 (keras_save_h5.c) ---- */
+
+/* Fills a file with what is told of the model. */
+typedef cn_status cn__h5_filler(const cn__keras_saving *s, const cn__h5 *h5, const cn_model *model);
+/* A file in memory, to be freed with cn__free. libhdf5 is held while `fill` runs, which uses only
+ * the functions below. */
+cn_status cn__h5_make(const cn__keras_saving *s, cn__h5_filler *fill, const cn_model *model,
+                      void **bytes, size_t *size);
+/* The groups on the way are made, too; a group that is there is let be. */
+cn_status cn__h5_put_group(const cn__h5 *h5, const char *name);
+cn_status cn__h5_put_floats(const cn__h5 *h5, const char *name, const cn_shape *shape,
+                            const float *values);
+cn_status cn__h5_put_integer(const cn__h5 *h5, const char *name, int64_t value);
+/* Attributes of a group. A long list is split into NAME0, NAME1, ..., as in Keras. */
+cn_status cn__h5_put_text(const cn__h5 *h5, const char *group, const char *name, const char *text);
+cn_status cn__h5_put_texts(const cn__h5 *h5, const char *group, const char *name,
+                           const char *const *texts, size_t count);
+
+/* ---- writing: weights and optimizer (keras_save_weights.c, keras_optimizer.c) ---- */
+
+cn__h5_filler cn__keras_put_weights;       /* as in .keras */
+cn__h5_filler cn__keras_put_old_weights;   /* as in .h5 */
+cn__h5_filler cn__keras_put_optimizer;     /* of a compiled model, as in .keras */
+cn__h5_filler cn__keras_put_old_optimizer; /* as in .h5 */
 
 #endif

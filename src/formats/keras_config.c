@@ -384,6 +384,10 @@ static cn_status take_end(building *b, const char *key, const json_t *json, cn_t
                         b->name, key, cn__json_kind(json));
     cn__keras_reference r = cn__keras_reference_of(json);
     entry *e = entry_named(b, r.layer);
+    /* Here, and here only, Keras 3 counts the calls of a functional model from 1. */
+    bool functional = e != NULL && e->layer != NULL && e->layer->type == &cn__functional_type;
+    if (functional && b->k->version > 2 && r.node > 0)
+        r.node--;
     /* A nested model whose calls are counted from 0, though no layer shows it. */
     if (e != NULL && r.node == 0)
         e->first_node = 0;

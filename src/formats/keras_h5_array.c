@@ -164,3 +164,21 @@ cn_status cn__h5_read(const cn__h5 *h5, const char *name, int64_t count, float *
     cn__h5_end(before);
     return status;
 }
+
+cn_status cn__h5_read_integer(const cn__h5 *h5, const char *name, int64_t *value)
+{
+    array a;
+    cn__h5_quiet before = cn__h5_begin();
+    cn_status status = open_array(h5, name, &a);
+    if (status == CN_OK)
+        status = check_storage(&a);
+    H5T_class_t class = status == CN_OK ? H5Tget_class(a.type) : H5T_NO_CLASS;
+    bool number = class == H5T_INTEGER || class == H5T_FLOAT;
+    if (status == CN_OK &&
+        (!number || H5Sget_simple_extent_npoints(a.space) != 1 ||
+         H5Dread(a.id, H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, value) < 0))
+        status = cn__fail(CN_ERROR_FORMAT, "%s is not one number", name);
+    close_array(&a);
+    cn__h5_end(before);
+    return status;
+}

@@ -71,24 +71,33 @@ const char *cn__json_kind(const json_t *value)
 
 /* ---- expressions ---- */
 
+enum { MOST_NUMBERS = 256 }; /* in a list */
+
 static bool is_left_out(const char *key, const json_t *value)
 {
     return json_is_null(value) || strcmp(key, "name") == 0 || strcmp(key, "trainable") == 0 ||
            strcmp(key, "dtype") == 0;
 }
 
-/* One value of an argument as text. */
+/* One value of an argument as text: an object, such as a schedule, is an expression in its turn. */
 static const char *value_text(cn__arena *arena, const json_t *value)
 {
+    const char *text = NULL;
+    if (json_is_object(value))
+        return cn__json_expression(arena, value, &text) == CN_OK ? text : NULL;
     if (json_is_boolean(value))
         return json_is_true(value) ? "True" : "False";
     if (json_is_integer(value))
         return cn__arena_printf(arena, "%lld", (long long)json_integer_value(value));
-    if (json_is_real(value))
-        return cn__arena_printf(arena, "%.17g", json_real_value(value));
+    if (json_is_real(value)) {
+        char *printed = cn__json_print(value);
+        text = printed != NULL ? cn__arena_strdup(arena, printed) : NULL;
+        cn__free(printed);
+        return text;
+    }
     if (json_is_string(value) && strchr(json_string_value(value), '\'') == NULL)
         return cn__arena_printf(arena, "'%s'", json_string_value(value));
-    if (!json_is_array(value) || json_array_size(value) > CN_MAX_RANK)
+    if (!json_is_array(value) || json_array_size(value) > MOST_NUMBERS)
         return cn__fail_null(CN_ERROR_UNSUPPORTED, "an argument is %s", cn__json_kind(value));
     const char *list = "";
     size_t i;
@@ -98,7 +107,7 @@ static const char *value_text(cn__arena *arena, const json_t *value)
         if (!json_is_number(item))
             return cn__fail_null(CN_ERROR_UNSUPPORTED, "an argument is a list that holds %s",
                                  cn__json_kind(item));
-        const char *text = value_text(arena, item);
+        text = value_text(arena, item);
         list = text == NULL ? NULL : cn__arena_printf(arena, "%s%s%s", list, i ? ", " : "", text);
         if (list == NULL)
             return NULL;

@@ -136,14 +136,22 @@ cn_status cn__keras_check_weight(const cn__keras *k, const cn_layer *layer, int 
     return fail_shape(layer, index, wanted, shape, &turned);
 }
 
+cn_status cn__keras_turn_weight(const cn__keras *k, const cn_layer *layer, int index,
+                                const cn_shape *shape, const float *values, float *turned)
+{
+    CN__TRY(cn__keras_check_weight(k, layer, index, shape));
+    kernel_axes axes = weight_axes(k, layer, index, shape);
+    copy_turned(&axes, shape, cn_array_shape(layer->weights[index].variable->value), values,
+                turned);
+    return CN_OK;
+}
+
 cn_status cn__keras_set_weight(const cn__keras *k, cn_layer *layer, int index,
                                const cn_shape *shape, const float *values)
 {
-    CN__TRY(cn__keras_check_weight(k, layer, index, shape));
     cn__variable *variable = layer->weights[index].variable;
-    kernel_axes axes = weight_axes(k, layer, index, shape);
-    copy_turned(&axes, shape, cn_array_shape(variable->value), values,
-                cn_array_floats(variable->value));
+    CN__TRY(
+        cn__keras_turn_weight(k, layer, index, shape, values, cn_array_floats(variable->value)));
     cn__variable_changed(variable);
     return CN_OK;
 }

@@ -6,7 +6,7 @@
 
 /* Members are as a rule stored, or deflated to not much less: weights are nearly random. */
 #define MOST_CONFIG ((size_t)32 << 20)
-#define MOST_METADATA ((size_t)64 << 10)
+#define MOST_METADATA ((size_t)16 << 20) /* with what a training has kept */
 #define MOST_INFLATION 4
 #define ALWAYS_READ ((size_t)32 << 20)
 
@@ -125,5 +125,91 @@ cn_status cn__keras_unzip(const char *path, cn__keras_parts *parts)
         cn__free(parts->weights);
         *parts = (cn__keras_parts){0};
     }
+    return status;
+}
+
+cn_status cn__keras_metadata(const char *path, json_t **metadata)
+{
+    int code = 0;
+    void *text = NULL;
+    size_t size = 0;
+    *metadata = NULL;
+    zip_t *zip = zip_open(path, ZIP_RDONLY, &code);
+    if (zip == NULL)
+        return fail_open(code);
+    cn_status status = read_member(zip, "metadata.json", MOST_METADATA, &text, &size);
+    zip_discard(zip);
+    if (status == CN_OK && text != NULL) {
+        *metadata = cn__json_parse(text, size);
+        status = *metadata != NULL ? CN_OK : cn_error_status();
+    }
+    cn__free(text);
+    return status;
+}
+
+/* ---- writing ---- */
+
+static cn_status add_member(zip_t *zip, const cn__keras_member *member)
+{
+    enum { DOS_1980_01_01 = 1 << 5 | 1 }; /* the first date of zip files */
+    zip_source_t *source = zip_source_buffer(zip, member->bytes, member->size, 0);
+    if (source == NULL)
+        return cn__fail_memory("zip", member->size);
+    zip_int64_t index = zip_file_add(zip, member->name, source, ZIP_FL_ENC_UTF_8);
+    if (index < 0)
+        zip_source_free(source);
+    if (index < 0 || zip_set_file_compression(zip, (zip_uint64_t)index, ZIP_CM_STORE, 0) != 0 ||
+        zip_file_set_dostime(zip, (zip_uint64_t)index, 0, DOS_1980_01_01, 0) != 0)
+        return cn__fail(CN_ERROR_MEMORY, "%s: cannot be added: %s", member->name,
+                        zip_strerror(zip));
+    return CN_OK;
+}
+
+/* Closing writes the zip file into the memory of `archive`, which outlives it. */
+static cn_status fill_archive(zip_source_t *archive, const cn__keras_member *members, int count)
+{
+    zip_error_t error;
+    zip_error_init(&error);
+    zip_source_keep(archive);
+    zip_t *zip = zip_open_from_source(archive, ZIP_TRUNCATE, &error);
+    if (zip == NULL) {
+        zip_source_free(archive);
+        zip_error_fini(&error);
+        return cn__fail(CN_ERROR_MEMORY, "the zip file cannot be made");
+    }
+    cn_status status = CN_OK;
+    for (int i = 0; i < count && status == CN_OK; i++)
+        status = add_member(zip, &members[i]);
+    if (status == CN_OK && zip_close(zip) == 0)
+        return CN_OK;
+    if (status == CN_OK)
+        status = cn__fail(CN_ERROR_MEMORY, "the zip file cannot be made: %s", zip_strerror(zip));
+    zip_discard(zip);
+    return status;
+}
+
+static cn_status copy_archive(zip_source_t *archive, FILE *stream)
+{
+    char piece[65536];
+    if (zip_source_open(archive) != 0)
+        return cn__fail(CN_ERROR_MEMORY, "the zip file cannot be read back");
+    zip_int64_t got = 0;
+    bool written = true;
+    while (written && (got = zip_source_read(archive, piece, sizeof piece)) > 0)
+        written = fwrite(piece, 1, (size_t)got, stream) == (size_t)got;
+    (void)zip_source_close(archive);
+    return written && got == 0 ? CN_OK
+                               : cn__fail(CN_ERROR_IO, "cannot write; the disk may be full");
+}
+
+cn_status cn__keras_zip(const cn__keras_member *members, int count, FILE *stream)
+{
+    zip_source_t *archive = zip_source_buffer_create(NULL, 0, 0, NULL);
+    if (archive == NULL)
+        return cn__fail_memory("zip", 0);
+    cn_status status = fill_archive(archive, members, count);
+    if (status == CN_OK)
+        status = copy_archive(archive, stream);
+    zip_source_free(archive);
     return status;
 }

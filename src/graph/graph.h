@@ -76,6 +76,8 @@ struct cn__op {
     /* Computes. Fails only for what nothing but the data tells. NULL: output 0 is always an alias.
      */
     cn_status (*run)(const cn__step *step, cn_pool *pool);
+    /* For traces: tells algorithm and useful multiplications. NULL: there are none to tell of. */
+    void (*tell)(const cn__step *step, cn_trace *trace);
     /* True if output 0 is input 0, unchanged in memory. NULL: never. */
     bool (*alias)(const cn__node *node);
     uint64_t shape_only; /* bit i: only the shape of input i is used */

@@ -118,9 +118,8 @@ static cn_status check_ranks(const cn_conv_options *options, const cn_shape *x,
     return CN_OK;
 }
 
-/* The convolution from its input's and kernel's shapes. Unknown extents count as large ones. */
-static cn_status conv_of(const cn_conv_options *options, const cn_shape *x, const cn_shape *kernel,
-                         cn_conv *conv)
+cn_status cn__conv_of(const cn_conv_options *options, const cn_shape *x, const cn_shape *kernel,
+                      cn_conv *conv)
 {
     CN__TRY(check_ranks(options, x, kernel));
     int rank = options->rank;
@@ -148,7 +147,7 @@ static cn_status conv_shape(const void *attributes, int inputs, cn_tensor *const
     const cn__conv_attributes *a = attributes;
     (void)inputs;
     cn_conv conv;
-    CN__TRY(conv_of(&a->options, &in[0]->shape, &in[1]->shape, &conv));
+    CN__TRY(cn__conv_of(&a->options, &in[0]->shape, &in[1]->shape, &conv));
     int rank = a->options.rank;
     cn_shape *shape = &out[0]->shape;
     shape->rank = rank + 2;
@@ -225,9 +224,10 @@ typedef struct conv_state {
     cn_conv_plan *plan;
     float *packed;
     const uint64_t *kernel_version; /* NULL: the kernel is computed anew on every run */
-    uint64_t packed_version;
+    uint64_t seen_version, packed_version;
     cn_clamp clamp;
     bool clamped;
+    double multiplications;
 } conv_state;
 
 static void release_state(void *opaque)
@@ -260,6 +260,8 @@ static cn_status prepare(cn__step *step, const cn_conv *conv, cn_conv_pass pass,
     step->release = release_state;
     state->clamp = a->clamp;
     state->clamped = a->clamped;
+    state->multiplications = cn_conv_multiplications(
+        conv, pass == CN_CONV_TRANSPOSE || pass == CN_CONV_TRANSPOSE_KERNEL_GRADIENT);
     state->plan = cn_conv_plan_new(conv, pass);
     if (state->plan == NULL)
         return cn_error_status();
@@ -275,7 +277,7 @@ static cn_status conv_prepare(cn__step *step)
 {
     const cn__conv_attributes *a = step->node->attributes;
     cn_conv conv;
-    CN__TRY(conv_of(&a->options, &step->node->in[0]->shape, &step->node->in[1]->shape, &conv));
+    CN__TRY(cn__conv_of(&a->options, &step->node->in[0]->shape, &step->node->in[1]->shape, &conv));
     return prepare(step, &conv, a->options.transposed ? CN_CONV_TRANSPOSE : CN_CONV_FORWARD, true);
 }
 
@@ -283,7 +285,7 @@ static cn_status input_gradient_prepare(cn__step *step)
 {
     const cn__conv_attributes *a = step->node->attributes;
     cn_conv conv;
-    CN__TRY(conv_of(&a->options, &step->node->in[2]->shape, &step->node->in[1]->shape, &conv));
+    CN__TRY(cn__conv_of(&a->options, &step->node->in[2]->shape, &step->node->in[1]->shape, &conv));
     cn_conv adjoint = cn_conv_adjoint(&conv);
     return prepare(step, &adjoint, a->options.transposed ? CN_CONV_FORWARD : CN_CONV_TRANSPOSE,
                    true);
@@ -293,23 +295,38 @@ static cn_status kernel_gradient_prepare(cn__step *step)
 {
     const cn__conv_attributes *a = step->node->attributes;
     cn_conv conv;
-    CN__TRY(conv_of(&a->options, &step->node->in[0]->shape, &step->node->in[2]->shape, &conv));
+    CN__TRY(cn__conv_of(&a->options, &step->node->in[0]->shape, &step->node->in[2]->shape, &conv));
     return prepare(
         step, &conv,
         a->options.transposed ? CN_CONV_TRANSPOSE_KERNEL_GRADIENT : CN_CONV_KERNEL_GRADIENT, false);
 }
 
-/* A variable's kernel is packed again only after it changed. */
+/* The version of the kernel's values; 0 if they may be others on every run. */
+static uint64_t kernel_version(const conv_state *state)
+{
+    return state->kernel_version != NULL ? *state->kernel_version : 0;
+}
+
+/* A kernel is kept packed from the second run with the same values on: in training there is none.
+ */
 static cn_status run(const cn__step *step, cn_pool *pool)
 {
     conv_state *state = step->state;
-    uint64_t version = state->kernel_version != NULL ? *state->kernel_version : 0;
-    if (version == 0 || version != state->packed_version)
+    uint64_t version = kernel_version(state);
+    const float *bias =
+        step->node->op == &cn__conv_op && step->node->inputs == 3 ? step->in[2] : NULL;
+    const cn_clamp *clamp = state->clamped ? &state->clamp : NULL;
+    if (version == 0 || version != state->seen_version) {
+        state->seen_version = version;
+        cn_conv_plan_pack_and_run(state->plan, step->in[0], step->in[1], state->packed, bias, clamp,
+                                  step->out[0], step->scratch, pool);
+        return CN_OK;
+    }
+    if (version != state->packed_version)
         cn_conv_plan_pack(state->plan, step->in[1], state->packed, pool);
     state->packed_version = version;
-    bool has_bias = step->node->op == &cn__conv_op && step->node->inputs == 3;
-    cn_conv_plan_run(state->plan, step->in[0], state->packed, has_bias ? step->in[2] : NULL,
-                     state->clamped ? &state->clamp : NULL, step->out[0], step->scratch, pool);
+    cn_conv_plan_run(state->plan, step->in[0], state->packed, bias, clamp, step->out[0],
+                     step->scratch, pool);
     return CN_OK;
 }
 
@@ -321,13 +338,21 @@ static cn_status run_kernel_gradient(const cn__step *step, cn_pool *pool)
     return CN_OK;
 }
 
+static void tell(const cn__step *step, cn_trace *trace)
+{
+    const conv_state *state = step->state;
+    trace->algorithm = cn_conv_plan_algorithm(state->plan);
+    trace->multiplications = state->multiplications;
+}
+
 const cn__op cn__conv_op = {.name = "conv",
                             .attribute_bytes = sizeof(cn__conv_attributes),
                             .outputs = 1,
                             .shape = conv_shape,
                             .gradient = conv_gradient,
                             .prepare = conv_prepare,
-                            .run = run};
+                            .run = run,
+                            .tell = tell};
 
 const cn__op cn__conv_input_gradient_op = {.name = "conv_input_gradient",
                                            .attribute_bytes = sizeof(cn__conv_attributes),
@@ -336,6 +361,7 @@ const cn__op cn__conv_input_gradient_op = {.name = "conv_input_gradient",
                                            .gradient = input_gradient_gradient,
                                            .prepare = input_gradient_prepare,
                                            .run = run,
+                                           .tell = tell,
                                            .shape_only = 1u << 2};
 
 const cn__op cn__conv_kernel_gradient_op = {.name = "conv_kernel_gradient",
@@ -345,6 +371,7 @@ const cn__op cn__conv_kernel_gradient_op = {.name = "conv_kernel_gradient",
                                             .gradient = kernel_gradient_gradient,
                                             .prepare = kernel_gradient_prepare,
                                             .run = run_kernel_gradient,
+                                            .tell = tell,
                                             .shape_only = 1u << 2};
 
 /* ---- public ---- */

@@ -65,16 +65,9 @@ cn_tensor *cn_op_softmax(cn_tensor *x, int axis, bool logarithm)
 /* ---- batch normalisation: (x, mean, variance [, gamma] [, beta]) -> y, new mean, new variance,
  * and the moments used (2, channels), which the gradient needs ---- */
 
-typedef struct attributes {
-    cn_batch_norm_options options;
-    bool has_gamma, has_beta;
-} attributes;
-
-static const cn__op gradient_op;
-
 static bool uses_batch(const cn__step *step)
 {
-    const attributes *a = step->node->attributes;
+    const cn__batch_norm_attributes *a = step->node->attributes;
     return step->training && (a->options.trainable == NULL || *a->options.trainable);
 }
 
@@ -109,7 +102,7 @@ static void moving_average(float momentum, int64_t count, const float *old, cons
 
 static cn_status batch_norm_run(const cn__step *step, cn_pool *pool)
 {
-    const attributes *a = step->node->attributes;
+    const cn__batch_norm_attributes *a = step->node->attributes;
     const cn_shape *x = &step->node->in[0]->shape;
     int64_t channels = x->dim[x->rank - 1];
     int64_t rows = channels == 0 ? 0 : cn_shape_count(x) / channels;
@@ -136,10 +129,10 @@ static cn_status batch_norm_run(const cn__step *step, cn_pool *pool)
 static cn_status batch_norm_gradient(const cn__node *node, cn_tensor *const *dy,
                                      cn_gradient_rule rule, cn_tensor **dx)
 {
-    const attributes *a = node->attributes;
+    const cn__batch_norm_attributes *a = node->attributes;
     (void)rule;
     cn_tensor *in[4] = {dy[0], node->in[0], node->out[3], a->has_gamma ? node->in[3] : NULL};
-    dx[0] = cn__node_new(&gradient_op, a, 3 + a->has_gamma, in);
+    dx[0] = cn__node_new(&cn__batch_norm_gradient_op, a, 3 + a->has_gamma, in);
     if (dx[0] == NULL)
         return cn_error_status();
     if (a->has_gamma)
@@ -150,7 +143,7 @@ static cn_status batch_norm_gradient(const cn__node *node, cn_tensor *const *dy,
 }
 
 const cn__op cn__batch_norm_op = {.name = "batch_norm",
-                                  .attribute_bytes = sizeof(attributes),
+                                  .attribute_bytes = sizeof(cn__batch_norm_attributes),
                                   .outputs = 4,
                                   .shape = batch_norm_shape,
                                   .gradient = batch_norm_gradient,
@@ -170,7 +163,7 @@ static cn_status gradient_shape(const void *opaque, int inputs, cn_tensor *const
 
 static cn_status gradient_run(const cn__step *step, cn_pool *pool)
 {
-    const attributes *a = step->node->attributes;
+    const cn__batch_norm_attributes *a = step->node->attributes;
     const cn_shape *x = &step->node->in[1]->shape;
     int64_t channels = x->dim[x->rank - 1];
     int64_t rows = channels == 0 ? 0 : cn_shape_count(x) / channels;
@@ -196,12 +189,12 @@ static cn_status gradient_prepare(cn__step *step)
     return CN_OK;
 }
 
-static const cn__op gradient_op = {.name = "batch_norm_gradient",
-                                   .attribute_bytes = sizeof(attributes),
-                                   .outputs = 3,
-                                   .shape = gradient_shape,
-                                   .prepare = gradient_prepare,
-                                   .run = gradient_run};
+const cn__op cn__batch_norm_gradient_op = {.name = "batch_norm_gradient",
+                                           .attribute_bytes = sizeof(cn__batch_norm_attributes),
+                                           .outputs = 3,
+                                           .shape = gradient_shape,
+                                           .prepare = gradient_prepare,
+                                           .run = gradient_run};
 
 cn_tensor *cn_op_batch_norm(cn_tensor *x, cn_tensor *gamma, cn_tensor *beta, cn_tensor *mean,
                             cn_tensor *variance, const cn_batch_norm_options *options,
@@ -209,7 +202,7 @@ cn_tensor *cn_op_batch_norm(cn_tensor *x, cn_tensor *gamma, cn_tensor *beta, cn_
 {
     if (options == NULL)
         return cn__fail_null_argument("batch_norm"), NULL;
-    attributes a = {*options, gamma != NULL, beta != NULL};
+    cn__batch_norm_attributes a = {*options, gamma != NULL, beta != NULL};
     cn_tensor *in[5] = {x, mean, variance};
     int inputs = 3;
     if (gamma != NULL)

@@ -1,7 +1,7 @@
 /* Pooling, unpooling and resizing. */
 #include "graph/ops.h"
 
-static cn_status pooling_of(const cn_pool_options *options, const cn_shape *x, cn_pooling *pooling)
+cn_status cn__pooling_of(const cn_pool_options *options, const cn_shape *x, cn_pooling *pooling)
 {
     int rank = options->rank;
     if (rank < 1 || rank > 3 || x->rank != rank + 2) {
@@ -27,7 +27,7 @@ static cn_status pool_shape(const void *attributes, int inputs, cn_tensor *const
 {
     cn_pooling pooling;
     (void)inputs;
-    CN__TRY(pooling_of(attributes, &in[0]->shape, &pooling));
+    CN__TRY(cn__pooling_of(attributes, &in[0]->shape, &pooling));
     cn_shape *shape = &out[0]->shape;
     *shape = in[0]->shape;
     for (int i = 0; i < pooling.rank; i++)
@@ -41,7 +41,7 @@ static cn_status check_pooled(const char *name, const cn_pool_options *options,
                               const cn_shape *unpooled, const cn_shape *shape)
 {
     cn_pooling pooling;
-    CN__TRY(pooling_of(options, unpooled, &pooling));
+    CN__TRY(cn__pooling_of(options, unpooled, &pooling));
     cn_shape expected = *unpooled;
     for (int i = 0; i < pooling.rank; i++)
         if (expected.dim[i + 1] >= 0)
@@ -70,7 +70,7 @@ static cn_status prepare(cn__step *step, const cn_shape *unpooled)
     if (pooling == NULL)
         return cn_error_status();
     step->state = pooling;
-    CN__TRY(pooling_of(step->node->attributes, unpooled, pooling));
+    CN__TRY(cn__pooling_of(step->node->attributes, unpooled, pooling));
     return cn_pooling_check(pooling);
 }
 
@@ -203,9 +203,8 @@ const cn__op cn__average_pool_gradient_op = {.name = "average_pool_gradient",
 
 /* ---- resizing ---- */
 
-/* Unknown extents of an input count as 1. */
-static cn_resizing resizing_of(const cn_resize_options *options, const cn_shape *small,
-                               const cn_shape *large)
+cn_resizing cn__resizing_of(const cn_resize_options *options, const cn_shape *small,
+                            const cn_shape *large)
 {
     int rank = options->rank;
     cn_resizing resizing = {.rank = rank,
@@ -243,14 +242,14 @@ static cn_status resize_shape(const void *attributes, int inputs, cn_tensor *con
                  __builtin_mul_overflow(shape->dim[i + 1], a->factor[i], &shape->dim[i + 1]))
             return cn__fail(CN_ERROR_SHAPE, "resize: the output is too large");
     }
-    cn_resizing resizing = resizing_of(a, &in[0]->shape, shape);
+    cn_resizing resizing = cn__resizing_of(a, &in[0]->shape, shape);
     return cn_resizing_check(&resizing);
 }
 
 static cn_status resize_run(const cn__step *step, cn_pool *pool)
 {
-    cn_resizing resizing =
-        resizing_of(step->node->attributes, &step->node->in[0]->shape, &step->node->out[0]->shape);
+    cn_resizing resizing = cn__resizing_of(step->node->attributes, &step->node->in[0]->shape,
+                                           &step->node->out[0]->shape);
     return cn_resize_f32(&resizing, step->in[0], step->out[0], pool);
 }
 
@@ -272,8 +271,8 @@ const cn__op cn__resize_op = {.name = "resize",
 
 static cn_status resize_gradient_run(const cn__step *step, cn_pool *pool)
 {
-    cn_resizing resizing =
-        resizing_of(step->node->attributes, &step->node->out[0]->shape, &step->node->in[0]->shape);
+    cn_resizing resizing = cn__resizing_of(step->node->attributes, &step->node->out[0]->shape,
+                                           &step->node->in[0]->shape);
     return cn_resize_gradient_f32(&resizing, step->in[0], step->out[0], pool);
 }
 

@@ -1,24 +1,19 @@
 /* Dropout and noise: active in training only. Every run draws from a stream of its own, told by the
  * seed and the number of the run; the n-th value is the same whatever the thread count. */
 #include "graph/ops.h"
+#include "ops/dropout.h"
 
-static cn__random stream_of(uint64_t seed, uint64_t run)
+cn__random cn__random_of_run(uint64_t seed, uint64_t run)
 {
     return (cn__random){.seed = seed + run * UINT64_C(0x9E3779B97F4A7C15), .counter = 0};
 }
 
 /* ---- dropout: x -> y, mask; the mask holds 0 or 1 / (1 - rate) ---- */
 
-typedef struct dropout_attributes {
-    float rate;
-    unsigned shared_axes;
-    uint64_t seed;
-} dropout_attributes;
-
 static cn_status dropout_shape(const void *attributes, int inputs, cn_tensor *const *in,
                                cn_tensor **out)
 {
-    const dropout_attributes *a = attributes;
+    const cn__dropout_attributes *a = attributes;
     (void)inputs;
     out[0]->shape = out[1]->shape = in[0]->shape;
     for (int i = 0; i < in[0]->shape.rank; i++)
@@ -39,18 +34,16 @@ static cn_status dropout_gradient(const cn__node *node, cn_tensor *const *dy, cn
 
 static cn_status dropout_run(const cn__step *step, cn_pool *pool)
 {
-    const dropout_attributes *a = step->node->attributes;
+    const cn__dropout_attributes *a = step->node->attributes;
     const cn_shape *shape = &step->node->in[0]->shape, *shared = &step->node->out[1]->shape;
-    cn__random random = stream_of(a->seed, step->run);
-    float *mask = step->out[1], scale = a->rate < 1 ? 1 / (1 - a->rate) : 0;
-    int64_t count = cn_shape_count(shared);
-    for (int64_t i = 0; i < count; i++)
-        mask[i] = !step->training ? 1 : cn__random_uniform(&random) < (double)a->rate ? 0 : scale;
+    cn__random random = cn__random_of_run(a->seed, step->run);
+    float *mask = step->out[1];
+    cn__dropout_mask(random.seed, step->training ? a->rate : 0, mask, cn_shape_count(shared), pool);
     return cn_binary_f32(CN_MULTIPLY, shape, step->in[0], shared, mask, step->out[0], pool);
 }
 
 const cn__op cn__dropout_op = {.name = "dropout",
-                               .attribute_bytes = sizeof(dropout_attributes),
+                               .attribute_bytes = sizeof(cn__dropout_attributes),
                                .outputs = 2,
                                .shape = dropout_shape,
                                .gradient = dropout_gradient,
@@ -61,17 +54,11 @@ cn_tensor *cn_op_dropout(cn_tensor *x, float rate, unsigned shared_axes, uint64_
     if (!(rate >= 0 && rate <= 1))
         return cn__fail_null(CN_ERROR_ARGUMENT, "dropout: the rate must be from 0 to 1, not %g",
                              (double)rate);
-    dropout_attributes attributes = {rate, shared_axes, seed};
+    cn__dropout_attributes attributes = {rate, shared_axes, seed};
     return cn__node_new(&cn__dropout_op, &attributes, 1, &x);
 }
 
 /* ---- noise ---- */
-
-typedef struct noise_attributes {
-    float stddev;
-    bool multiply;
-    uint64_t seed;
-} noise_attributes;
 
 static cn_status noise_shape(const void *attributes, int inputs, cn_tensor *const *in,
                              cn_tensor **out)
@@ -85,7 +72,7 @@ static cn_status noise_shape(const void *attributes, int inputs, cn_tensor *cons
 static cn_status noise_gradient(const cn__node *node, cn_tensor *const *dy, cn_gradient_rule rule,
                                 cn_tensor **dx)
 {
-    const noise_attributes *a = node->attributes;
+    const cn__noise_attributes *a = node->attributes;
     (void)rule;
     dx[0] = a->multiply ? cn_op_binary(CN_MULTIPLY, dy[0], node->out[1]) : dy[0];
     return dx[0] != NULL ? CN_OK : cn_error_status();
@@ -93,9 +80,9 @@ static cn_status noise_gradient(const cn__node *node, cn_tensor *const *dy, cn_g
 
 static cn_status noise_run(const cn__step *step, cn_pool *pool)
 {
-    const noise_attributes *a = step->node->attributes;
+    const cn__noise_attributes *a = step->node->attributes;
     const cn_shape *shape = &step->node->in[0]->shape;
-    cn__random random = stream_of(a->seed, step->run);
+    cn__random random = cn__random_of_run(a->seed, step->run);
     float *noise = step->out[1];
     int64_t count = cn_shape_count(shape);
     for (int64_t i = 0; i < count; i++) {
@@ -107,7 +94,7 @@ static cn_status noise_run(const cn__step *step, cn_pool *pool)
 }
 
 const cn__op cn__noise_op = {.name = "noise",
-                             .attribute_bytes = sizeof(noise_attributes),
+                             .attribute_bytes = sizeof(cn__noise_attributes),
                              .outputs = 2,
                              .shape = noise_shape,
                              .gradient = noise_gradient,
@@ -115,6 +102,6 @@ const cn__op cn__noise_op = {.name = "noise",
 
 cn_tensor *cn_op_noise(cn_tensor *x, float stddev, bool multiply, uint64_t seed)
 {
-    noise_attributes attributes = {stddev, multiply, seed};
+    cn__noise_attributes attributes = {stddev, multiply, seed};
     return cn__node_new(&cn__noise_op, &attributes, 1, &x);
 }

@@ -28,6 +28,9 @@ typedef struct cn__conv_attributes {
     bool clamped;
 } cn__conv_attributes;
 extern const cn__op cn__conv_op, cn__conv_input_gradient_op, cn__conv_kernel_gradient_op;
+/* The convolution from its input's and kernel's shapes. Unknown extents count as large ones. */
+cn_status cn__conv_of(const cn_conv_options *options, const cn_shape *x, const cn_shape *kernel,
+                      cn_conv *conv);
 
 /* Elementwise (op_elementwise.c). */
 typedef struct cn__unary_gradient_attributes {
@@ -72,6 +75,10 @@ extern const cn__op cn__average_pool_op;          /* cn_pool_options */
 extern const cn__op cn__average_pool_gradient_op; /* (dy, like x) */
 extern const cn__op cn__resize_op;                /* cn_resize_options */
 extern const cn__op cn__resize_gradient_op;       /* (dy, like x) */
+cn_status cn__pooling_of(const cn_pool_options *options, const cn_shape *x, cn_pooling *pooling);
+/* Unknown extents of an input count as 1. */
+cn_resizing cn__resizing_of(const cn_resize_options *options, const cn_shape *small,
+                            const cn_shape *large);
 
 /* Normalisation (op_normalize.c). */
 typedef struct cn__softmax_attributes {
@@ -80,12 +87,34 @@ typedef struct cn__softmax_attributes {
 } cn__softmax_attributes;
 extern const cn__op cn__softmax_op;
 extern const cn__op cn__softmax_gradient_op; /* (dy, y) */
-extern const cn__op
-    cn__batch_norm_op; /* (x, mean, variance [, gamma] [, beta]) -> y, new moments */
+typedef struct cn__batch_norm_attributes {
+    cn_batch_norm_options options;
+    bool has_gamma, has_beta;
+} cn__batch_norm_attributes;
+/* (x, mean, variance [, gamma] [, beta]) -> y, new mean, new variance, the moments used */
+extern const cn__op cn__batch_norm_op;
+extern const cn__op cn__batch_norm_gradient_op; /* (dy, x, moments [, gamma]) */
 
-/* Random (op_random.c). */
+/* Random (op_random.c): numbers told by a seed and the number of the run. */
+typedef struct cn__dropout_attributes {
+    float rate;
+    unsigned shared_axes;
+    uint64_t seed;
+} cn__dropout_attributes;
+typedef struct cn__noise_attributes {
+    float stddev;
+    bool multiply;
+    uint64_t seed;
+} cn__noise_attributes;
 extern const cn__op cn__dropout_op; /* outputs y, mask */
-extern const cn__op cn__noise_op;
+extern const cn__op cn__noise_op;   /* outputs y, noise */
+cn__random cn__random_of_run(uint64_t seed, uint64_t run);
+
+/* Classes (op_one_hot.c). */
+extern const cn__op cn__one_hot_op; /* int64_t: the number of classes */
+/* x (int32 or float32, whole numbers) with a new last axis of `classes` zeros, but a one in the
+ * place that x tells. A run fails for numbers outside 0 to classes - 1. */
+cn_tensor *cn__op_one_hot(cn_tensor *x, int64_t classes);
 
 /* A leaf's attributes. */
 static inline const cn__leaf *cn__leaf_of(const cn_tensor *tensor)

@@ -432,7 +432,7 @@ cn_status cn__program_run(cn__program *program, const void *const *in, void *con
             step->in[i] = cn__lends_shape(node, i) ? NULL : data_of(program, node->in[i]);
         for (int i = 0; i < node->outputs; i++)
             step->out[i] = (void *)(uintptr_t)data_of(program, node->out[i]);
-        CN__TRY(node->op->run(step, pool));
+        CN__TRY(cn__run_traced(step, pool));
     }
     for (int i = 0; i < program->output_count; i++) {
         const void *made = data_of(program, output(program, i));

@@ -23,6 +23,9 @@ cn_dtype cn__program_output_dtype(const cn__program *program, int output);
 cn_status cn__program_run(cn__program *program, const void *const *in, void *const *out,
                           uint64_t run, cn_pool *pool);
 
+/* Runs a step; tells the tracer, if there is one (trace.c). */
+cn_status cn__run_traced(const cn__step *step, cn_pool *pool);
+
 /* ---- simplification (simplify.c) ---- */
 
 /* What is known while a graph is copied into a program's own. */

@@ -2,6 +2,7 @@
  *   - a bias added to a convolution, and a relu after it, become part of the convolution;
  *   - transpositions move behind elementwise operations and concatenations, where they meet the
  * next layer's and cancel: a channels-first network is transposed at its edges only;
+ *   - the gradient of a relu before max pooling is taken from the pooled values: there are fewer;
  *   - reshapes of reshapes, identities, sums and repetitions over no axis, and dropout outside
  *     training disappear.
  */
@@ -167,6 +168,24 @@ static cn_status simplify_activation(const cn__copying *copying, const cn__node 
     return simplify_unary(node, in, out);
 }
 
+/* The gradient of a relu y, told from y, for a signal that comes out of the maxima of y: every
+ * value that is not 0 stands where its maximum stood. */
+static cn_status simplify_unary_gradient(const cn__copying *copying, const cn__node *node,
+                                         cn_tensor *const *in, cn_tensor **out)
+{
+    const cn__unary_gradient_attributes *a = node->attributes;
+    const cn__node *unpool = in[0]->node;
+    if (a->function.op != CN_RELU || unpool->op != &cn__max_unpool_op ||
+        unpool->in[1]->node->op != &cn__max_pool_op || unpool->in[1]->node->in[0] != in[1] ||
+        !used_once(copying, node->in[0]))
+        return simplify_pair(node, in, out);
+    cn_tensor *pooled = unpool->in[1]->node->out[0];
+    cn_tensor *signal = cn__node_new(node->op, a, 2, (cn_tensor *[]){unpool->in[0], pooled});
+    return give(cn__node_new(unpool->op, unpool->attributes, 3,
+                             (cn_tensor *[]){signal, unpool->in[1], unpool->in[2]}),
+                out);
+}
+
 /* ---- the rest ---- */
 
 static cn_status simplify_reshape(const cn__node *node, cn_tensor *const *in, cn_tensor **out)
@@ -209,7 +228,7 @@ cn_status cn__simplify(const cn__copying *copying, const cn__node *node, cn_tens
     if (op == &cn__binary_op)
         return simplify_binary(copying, node, in, out);
     if (op == &cn__unary_gradient_op)
-        return simplify_pair(node, in, out);
+        return simplify_unary_gradient(copying, node, in, out);
     if (op == &cn__concatenate_op)
         return simplify_concatenate(node, in, out);
     if (op == &cn__reshape_op || op == &cn__reshape_like_op)

@@ -68,6 +68,29 @@ typedef void (*cn__unary_gradient_kernel)(const float *x, const float *dy, float
 typedef void (*cn__binary_kernel)(const float *a, int a_step, const float *b, int b_step,
                                   float *out, int64_t count);
 
+/* One step of an optimizer: changes `count` weights by their gradients g, which it may change too,
+ * and what it keeps about them (NULL: not in use). The coefficients c are told at each kernel. */
+typedef void (*cn__update_kernel)(float *w, float *g, float *const *slot, int64_t count,
+                                  const float *c);
+#define CN__UPDATE_LIST(X)                                                                         \
+    X(SGD, sgd)                                                                                    \
+    X(RMSPROP, rmsprop)                                                                            \
+    X(ADAGRAD, adagrad)                                                                            \
+    X(ADADELTA, adadelta)                                                                          \
+    X(ADAM, adam)                                                                                  \
+    X(ADAMAX, adamax)                                                                              \
+    X(NADAM, nadam)                                                                                \
+    X(FTRL, ftrl)                                                                                  \
+    X(LION, lion)                                                                                  \
+    X(LAMB, lamb)
+typedef enum cn__update_name {
+#define CN__UPDATE_ENUM(NAME, name) CN__UPDATE_##NAME,
+    CN__UPDATE_LIST(CN__UPDATE_ENUM)
+#undef CN__UPDATE_ENUM
+        CN__UPDATE_COUNT
+} cn__update_name;
+enum { cn__update_slots = 3, cn__update_coefficients = 6 };
+
 typedef struct cn__kernels {
     const char *name;
     int lanes; /* floats in a vector */
@@ -107,6 +130,21 @@ typedef struct cn__kernels {
                       float *out);
     /* y += factor * x */
     void (*add_scaled)(float factor, const float *x, float *y, int64_t count);
+
+    /* out[j * out_step + i] = in[i * in_step + j] for i < rows, j < columns */
+    void (*transpose)(int64_t rows, int64_t columns, const float *in, int64_t in_step, float *out,
+                      int64_t out_step);
+    /* mask[i] = number first + i of the seed, as a part of 2^32, is below `rate` ? 0 : kept;
+     * `first` is a multiple of 4. */
+    void (*random_mask)(uint64_t seed, uint64_t first, float rate, float kept, float *mask,
+                        int64_t count);
+
+    const cn__update_kernel *update; /* [CN__UPDATE_COUNT] */
+    /* x = factor * x, kept between -most and most; NaN stays. */
+    void (*scale_and_clip)(float *x, float factor, float most, int64_t count);
+    /* mean = momentum * mean + (1 - momentum) * x */
+    void (*average)(float momentum, const float *x, float *mean, int64_t count);
+    double (*sum_squares)(const float *x, int64_t count);
 } cn__kernels;
 
 /* The table in use: chosen at the first call, the same ever after. */

@@ -17,6 +17,12 @@ void CN__K(scale_shift)(const float *, const float *, const float *, float *, in
 void CN__K(max_cells)(int64_t, const float *const *, const int32_t *, int64_t, float *, int32_t *);
 void CN__K(sum_cells)(int64_t, const float *const *, int64_t, float, float *);
 void CN__K(add_scaled)(float, const float *, float *, int64_t);
+void CN__K(transpose)(int64_t, int64_t, const float *, int64_t, float *, int64_t);
+void CN__K(random_mask)(uint64_t, uint64_t, float, float, float *, int64_t);
+extern const cn__update_kernel CN__K(update)[CN__UPDATE_COUNT];
+void CN__K(scale_and_clip)(float *, float, float, int64_t);
+void CN__K(average)(float, const float *, float *, int64_t);
+double CN__K(sum_squares)(const float *, int64_t);
 
 #define DECLARE_UNARY(NAME, name)                                                                  \
     void CN__K(unary_##name)(const float *, float *, int64_t, const float *);                      \
@@ -56,4 +62,10 @@ const cn__kernels CN__K(kernels) = {
     .max_cells = CN__K(max_cells),
     .sum_cells = CN__K(sum_cells),
     .add_scaled = CN__K(add_scaled),
+    .transpose = CN__K(transpose),
+    .random_mask = CN__K(random_mask),
+    .update = CN__K(update),
+    .scale_and_clip = CN__K(scale_and_clip),
+    .average = CN__K(average),
+    .sum_squares = CN__K(sum_squares),
 };

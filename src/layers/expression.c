@@ -4,7 +4,11 @@
 
 #include <ctype.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+
+/* Beyond these, numbers are 0 or infinite whatever their digits. */
+enum { most_exponent = 1000 };
 
 /* What is being read. */
 typedef struct reader {
@@ -89,36 +93,83 @@ static cn_status read_bare(reader *r, const char **text)
     return *text ? CN_OK : CN_ERROR_MEMORY;
 }
 
-/* A number with a decimal point whatever the locale; NaN if the text is none. */
-static double number_of(const char *text)
+/* digits * 10^exponent. Up to 2^64 and 10^27 both are exact in x86's long double, and all but one
+ * number in a thousand of 17 digits come out as strtod() has them; those of up to 15 digits all do.
+ */
+static double scaled(uint64_t digits, int exponent)
 {
-    const char *c = text;
+    long double power = 1;
+    for (int i = 0; i < abs(exponent); i++)
+        power *= 10;
+    if (digits == 0)
+        return 0;
+    return (double)(exponent < 0 ? (long double)digits / power : (long double)digits * power);
+}
+
+/* Reads digits, of which the first 19 count, and moves the exponent for those that do not, and for
+ * all of them if they follow the decimal point. Returns how many there were. */
+static int64_t read_digits(const char **at, uint64_t *digits, int *exponent, bool after_point)
+{
+    const char *c = *at;
+    for (; isdigit((unsigned char)*c); c++) {
+        bool room = *digits < UINT64_C(1000000000000000000);
+        if (room)
+            *digits = *digits * 10 + (uint64_t)(*c - '0');
+        if (room == after_point && abs(*exponent) < most_exponent)
+            *exponent += room ? -1 : 1;
+    }
+    int64_t count = c - *at;
+    *at = c;
+    return count;
+}
+
+/* The exponent after an 'e', if there is one. False: it has no digits. */
+static bool read_exponent(const char **at, int *exponent)
+{
+    const char *c = *at;
+    if (*c != 'e' && *c != 'E')
+        return true;
+    bool negative = c[1] == '-';
+    c += 1 + (c[1] == '-' || c[1] == '+');
+    if (!isdigit((unsigned char)*c))
+        return false;
+    int written = 0;
+    for (; isdigit((unsigned char)*c); c++)
+        written = written < most_exponent ? written * 10 + (*c - '0') : written;
+    *exponent += negative ? -written : written;
+    *at = c;
+    return true;
+}
+
+/* A number with a decimal point whatever the locale, which ends where `*at` is left; NaN if there
+ * is none.
+ */
+static double read_number(const char **at)
+{
+    const char *c = *at;
     double sign = *c == '-' ? -1 : 1;
     c += *c == '-' || *c == '+';
-    if (strcmp(c, "inf") == 0)
-        return sign * (double)INFINITY;
-    double digits = 0;
-    int exponent = 0, count = 0;
-    for (; isdigit((unsigned char)*c); c++, count++)
-        digits = digits * 10 + (*c - '0');
-    if (*c == '.')
-        for (c++; isdigit((unsigned char)*c); c++, count++, exponent--)
-            digits = digits * 10 + (*c - '0');
-    if (count == 0)
-        return (double)NAN;
-    if (*c == 'e' || *c == 'E') {
-        bool negative = c[1] == '-';
-        c += 1 + (c[1] == '-' || c[1] == '+');
-        int written = 0;
-        if (!isdigit((unsigned char)*c))
-            return (double)NAN;
-        for (; isdigit((unsigned char)*c); c++)
-            written = written < 10000 ? written * 10 + (*c - '0') : written;
-        exponent += negative ? -written : written;
+    uint64_t digits = 0;
+    int exponent = 0;
+    bool infinite = strncmp(c, "inf", 3) == 0;
+    int64_t count = infinite ? 0 : read_digits(&c, &digits, &exponent, false);
+    if (!infinite && *c == '.') {
+        c++;
+        count += read_digits(&c, &digits, &exponent, true);
     }
-    if (*c)
+    if (infinite)
+        c += 3;
+    else if (count == 0 || !read_exponent(&c, &exponent))
         return (double)NAN;
-    return sign * (exponent < 0 ? digits / pow(10, -exponent) : digits * pow(10, exponent));
+    *at = c;
+    return sign * (infinite ? (double)INFINITY : scaled(digits, exponent));
+}
+
+/* NaN if the text is no number or something follows it. */
+static double number_of(const char *text)
+{
+    double number = read_number(&text);
+    return *text ? (double)NAN : number;
 }
 
 static cn_status read_argument(reader *r, cn__expression *e)
@@ -180,4 +231,33 @@ const char *cn__expression_text(const cn__expression *expression, const char *ke
 {
     int i = find(expression, key);
     return i >= 0 ? expression->arguments[i].text : fallback;
+}
+
+cn_status cn__expression_numbers(cn__arena *arena, const cn__expression *expression,
+                                 const char *key, int *count, double **numbers)
+{
+    const char *text = cn__expression_text(expression, key, "None");
+    *count = 0;
+    *numbers = NULL;
+    if (strcmp(text, "None") == 0)
+        return CN_OK;
+    *numbers = cn__arena_alloc(arena, (strlen(text) + 1) * sizeof **numbers);
+    if (!*numbers)
+        return CN_ERROR_MEMORY;
+    reader r = {arena, text, text};
+    bool list = take(&r, '[') || take(&r, '(');
+    do {
+        skip_spaces(&r);
+        double number = read_number(&r.at);
+        if (isnan(number))
+            break;
+        (*numbers)[(*count)++] = number;
+    } while (list && take(&r, ','));
+    bool closed = !list || take(&r, ']') || take(&r, ')');
+    skip_spaces(&r);
+    if (*count == 0 || !closed || *r.at)
+        return cn__fail(CN_ERROR_ARGUMENT,
+                        "%s: %s must be a number or a list such as [0, 1], not %s",
+                        expression->name, key, text);
+    return CN_OK;
 }

@@ -230,7 +230,82 @@ static cn_status orthogonal(const filling *f)
     return CN_OK;
 }
 
+/* ---- for the kernels (extents..., out, in) of transposed convolutions ---- */
+
+static cn_status check_transposed_kernel(const filling *f, bool fits, const char *rule)
+{
+    char text[200];
+    if (f->shape->rank >= 3 && f->count > 0 && fits)
+        return CN_OK;
+    return cn__fail(CN_ERROR_SHAPE,
+                    "%s makes kernels (extents..., out, in) of transposed convolutions %s, not %s",
+                    f->e->name, rule, cn_shape_text(f->shape, text, sizeof text));
+}
+
+/* How much of a pixel reaches the tap at `place` of `size` taps. */
+static double hat(int64_t place, int64_t size)
+{
+    double factor = (double)((size + 1) / 2);
+    double centre = size % 2 == 1 ? factor - 1 : factor - 0.5;
+    return 1 - fabs((double)place - centre) / factor;
+}
+
+/* Every channel is enlarged for itself, by bilinear interpolation: after Long, Shelhamer and
+ * Darrell, arXiv 1411.4038. A stride of s goes with extents of 2 s - s mod 2. */
+static cn_status bilinear(const filling *f)
+{
+    int rank = f->shape->rank;
+    const int64_t *dim = f->shape->dim;
+    CN__TRY(check_transposed_kernel(f, rank >= 3 && dim[rank - 2] == dim[rank - 1],
+                                    "with as many channels out as in"));
+    int64_t channels = dim[rank - 1];
+    for (int64_t i = 0; i < f->count; i++) {
+        double value = i / channels % channels == i % channels;
+        int64_t place = i / (channels * channels);
+        for (int axis = rank - 3; axis >= 0; axis--) {
+            value *= hat(place % dim[axis], dim[axis]);
+            place /= dim[axis];
+        }
+        f->values[i] = (float)value;
+    }
+    return CN_OK;
+}
+
+/* After Aitken et al., arXiv 1707.02937, for a transposed convolution of stride `scale`: the taps
+ * that share an output phase are a kernel `scale` times smaller, the same one for every phase. What
+ * comes out is then constant over blocks of `scale` pixels and has no checkerboard. */
+static cn_status icnr(const filling *f)
+{
+    double scale = cn__expression_number(f->e, "scale", 2);
+    int rank = f->shape->rank;
+    bool fits = scale >= 1 && scale == floor(scale) && scale < 0x1p31;
+    cn_shape small = *f->shape;
+    for (int i = 0; i < rank - 2 && fits; i++) {
+        fits = small.dim[i] % (int64_t)scale == 0;
+        small.dim[i] /= (int64_t)scale;
+    }
+    CN__TRY(check_transposed_kernel(f, fits, "whose extents are multiples of its scale"));
+    cn_array *kernel = cn_array_new(CN_FLOAT32, &small);
+    const char *inner = cn__expression_text(f->e, "initializer", "he_normal");
+    cn_status status = kernel ? cn__initialize(inner, f->random, kernel) : CN_ERROR_MEMORY;
+    int64_t row = small.dim[rank - 1] * small.dim[rank - 2];
+    for (int64_t tap = 0; tap < f->count / row && status == CN_OK; tap++) {
+        int64_t place = tap, from = 0, stride = 1;
+        for (int i = rank - 3; i >= 0; i--) {
+            from += place % f->shape->dim[i] / (int64_t)scale * stride;
+            place /= f->shape->dim[i];
+            stride *= small.dim[i];
+        }
+        memcpy(f->values + tap * row, cn_array_const_floats(kernel) + from * row,
+               (size_t)row * sizeof(float));
+    }
+    cn_array_free(kernel);
+    return status;
+}
+
 /* ---- the table ---- */
+
+#define ICNR_NAMES "icnr|ICNR"
 
 static const struct initializer {
     const char *names;
@@ -252,6 +327,8 @@ static const struct initializer {
     {"lecun_uniform|LecunUniform", NULL, lecun_uniform},
     {"lecun_normal|LecunNormal", NULL, lecun_normal},
     {"orthogonal|Orthogonal|OrthogonalInitializer", "gain", orthogonal},
+    {"bilinear|Bilinear", NULL, bilinear},
+    {ICNR_NAMES, "scale|initializer", icnr},
 };
 
 static const struct initializer *find(const cn__expression *e)
@@ -275,11 +352,28 @@ static const struct initializer *find(const cn__expression *e)
     return row;
 }
 
+/* What ICNR fills its kernels with must be an initializer, but not ICNR again. */
+static const struct initializer *find_with_inner(cn__arena *arena, const cn__expression *e)
+{
+    const struct initializer *row = find(e);
+    const char *text = cn__expression_text(e, "initializer", NULL);
+    if (!row || !text)
+        return row;
+    cn__expression inner;
+    if (cn__expression_parse(arena, text, &inner) != CN_OK || !find(&inner))
+        return NULL;
+    if (cn__list_index(ICNR_NAMES, inner.name) >= 0)
+        return cn__fail_null(CN_ERROR_ARGUMENT, "%s takes another initializer, not %s", e->name,
+                             text);
+    return row;
+}
+
 bool cn__initializer_known(const char *initializer)
 {
     cn__arena *arena = cn__arena_new();
     cn__expression e;
-    bool known = arena && cn__expression_parse(arena, initializer, &e) == CN_OK && find(&e) != NULL;
+    bool known = arena && cn__expression_parse(arena, initializer, &e) == CN_OK &&
+                 find_with_inner(arena, &e) != NULL;
     cn__arena_free(arena);
     return known;
 }
@@ -288,7 +382,7 @@ static cn_status initialize(cn__arena *arena, const char *text, cn__random *rand
 {
     cn__expression e;
     CN__TRY(cn__expression_parse(arena, text, &e));
-    const struct initializer *row = find(&e);
+    const struct initializer *row = find_with_inner(arena, &e);
     if (!row)
         return CN_ERROR_ARGUMENT;
     double seed = cn__expression_number(&e, "seed", -1);

@@ -213,12 +213,16 @@ typedef struct cn__expression {
         const char *key;
         const char *text; /* the value as text, unquoted */
         double number;    /* NaN if the value is not a number; True is 1, False 0 */
-    } arguments[8];
+    } arguments[24];
 } cn__expression;
 cn_status cn__expression_parse(cn__arena *arena, const char *text, cn__expression *expression);
 double cn__expression_number(const cn__expression *expression, const char *key, double fallback);
 const char *cn__expression_text(const cn__expression *expression, const char *key,
                                 const char *fallback);
+/* The numbers of a value such as 3 or [0, 1, 2]; `*count` is 0 if there is no such argument or it
+ * is None. */
+cn_status cn__expression_numbers(cn__arena *arena, const cn__expression *expression,
+                                 const char *key, int *count, double **numbers);
 
 /* ---- activations (activations.c): "relu", "LeakyReLU(negative_slope=0.1)" ---- */
 

@@ -1,4 +1,11 @@
-/* Optimizers, as expressions: "adam", "SGD(learning_rate=0.1, momentum=0.9)". */
+/* Optimizers, as expressions: "adam", "SGD(learning_rate=0.1, momentum=0.9)".
+ *
+ * The names and arguments are Keras 3's; learning_rate is a number or a schedule, such as
+ * "Adam(learning_rate=CosineDecay(initial_learning_rate=0.1, decay_steps=100))". Older versions'
+ * `lr`, `decay` and `schedule_decay` are understood. Ours is `version`, 1, 2 or 3 (the default):
+ * the Keras whose defaults and formulas hold. In versions 1 and 2 epsilon stands outside of the
+ * root in RMSprop and Adagrad (`epsilon_outside=True` does that alone), and clipnorm bounds the
+ * norm of all gradients together and goes with clipvalue. */
 #ifndef CORNU_SRC_OPTIMIZERS_H
 #define CORNU_SRC_OPTIMIZERS_H
 
@@ -32,7 +39,7 @@ int64_t cn__optimizer_offset(const cn__optimizer *optimizer, int weight);
 void cn__optimizer_step(cn__optimizer *optimizer, cn_pool *pool);
 
 int64_t cn__optimizer_iterations(const cn__optimizer *optimizer);
-/* The rate of the next step. */
+/* The rate of the next step; without `decay`, which older versions of Keras count in later. */
 double cn__optimizer_learning_rate(const cn__optimizer *optimizer);
 cn_status cn__optimizer_set_learning_rate(cn__optimizer *optimizer, double rate);
 /* With use_ema: puts the averages in the weights' place. Keras does so at the end of fit(). */

@@ -1,6 +1,6 @@
 /* Models: making them, what they hold, finding their layers. */
 #include "layers/names.h"
-#include "models/model.h"
+#include "models/fit.h"
 
 #include <string.h>
 
@@ -168,6 +168,8 @@ void cn_model_free(cn_model *model)
 {
     if (model == NULL)
         return;
+    cn__fitting_free(model->fitting);
+    cn__compiled_free(model->compiled);
     cn_function_free(atomic_load(&model->function));
     for (int i = 0; i < model->layer_count; i++)
         cn__layer_release(model->layers[i]);

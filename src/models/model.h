@@ -37,6 +37,10 @@ struct cn_model {
     cn_layer **layers; /* in Keras' order, held */
     cn_graph *graph;   /* held; NULL for a model used as a layer in its own graph */
     _Atomic(cn_function *) function;
+    int added_loss_count; /* cn_model_add_loss() */
+    cn_tensor **added_losses;
+    struct cn__compiled *compiled; /* NULL until cn_model_compile() */
+    struct cn__fitting *fitting;   /* where a training stands, its history (fit.c) */
 };
 
 /* The step that makes a value and which of its outputs it is; NULL for a value that is only an

@@ -28,23 +28,62 @@ static int64_t kernel_tap(const cn_conv_plan *plan, const cn__conv_phase *phase,
            phase->axis[2]->tap[x];
 }
 
-/* One tap of one block: (depth, vectors * lanes), the columns filled up with zeros. */
+/* Input channels `first` to `first + depth` of one tap and one block: (depth, vectors * lanes), the
+ * columns filled up with zeros. */
 static void pack_tap(const cn_conv_plan *plan, const cn__column_block *block, int64_t group,
-                     const float *tap, float *packed)
+                     const float *tap, int64_t first, int64_t depth, float *packed)
 {
     int64_t width = block->vectors * plan->kernels->lanes;
-    bool transposed = plan->pass == CN_CONV_TRANSPOSE;
-    int64_t row = transposed ? 1 : plan->conv.out_channels;
-    int64_t column = transposed ? plan->conv.in_channels : 1;
-    const float *from = transposed ? tap + group * plan->depth + block->first * column
-                                   : tap + group * plan->columns + block->first;
-    for (int64_t k = 0; k < plan->depth; k++) {
+    int64_t row = plan->conv.out_channels;
+    const float *from = tap + group * plan->columns + block->first + first * row;
+    for (int64_t k = 0; k < depth; k++) {
         float *to = packed + k * width;
-        for (int64_t n = 0; n < block->columns; n++)
-            to[n] = from[k * row + n * column];
+        memcpy(to, from + k * row, (size_t)block->columns * sizeof(float));
         for (int64_t n = block->columns; n < width; n++)
             to[n] = 0;
     }
+}
+
+/* The same for a transposed convolution, whose kernel has the axes the other way round. A few rows
+ * at a time, so that they stay in the first-level cache while they fill up column by column. */
+static void pack_tap_transposed(const cn_conv_plan *plan, const cn__column_block *block,
+                                int64_t group, const float *tap, int64_t first, int64_t depth,
+                                float *packed)
+{
+    enum { rows = 16 };
+    int64_t width = block->vectors * plan->kernels->lanes;
+    int64_t column = plan->conv.in_channels;
+    const float *from = tap + group * plan->depth + block->first * column + first;
+    for (int64_t k = 0; k < depth; k += rows) {
+        float *to = packed + k * width;
+        int64_t count = cn__min(rows, depth - k);
+        plan->kernels->transpose(block->columns, count, from + k, column, to, width);
+        for (int64_t i = 0; i < count; i++)
+            for (int64_t n = block->columns; n < width; n++)
+                to[i * width + n] = 0;
+    }
+}
+
+/* Taps `first` to `first + taps`, input channels `channel` to `channel + depth` of a group's sum.
+ * The first tap's places along the axes are z, y, x. */
+typedef struct panel {
+    int64_t first, taps;
+    int64_t channel, depth;
+    int64_t z, y, x;
+} panel;
+
+/* A panel of one block: (taps, depth, vectors * lanes). */
+static void pack_panel(const cn_conv_plan *plan, const cn__conv_phase *phase, int64_t group,
+                       const cn__column_block *block, const panel *part, const float *kernel,
+                       float *packed)
+{
+    int64_t tap_floats = plan->conv.in_channels * plan->conv.out_channels / plan->conv.groups;
+    int64_t step = part->depth * block->vectors * plan->kernels->lanes;
+    bool transposed = plan->pass == CN_CONV_TRANSPOSE;
+    for (int64_t t = 0; t < part->taps; t++)
+        (transposed ? pack_tap_transposed : pack_tap)(
+            plan, block, group, kernel + kernel_tap(plan, phase, part->first + t) * tap_floats,
+            part->channel, part->depth, packed + t * step);
 }
 
 /* The packed kernel: [phase][group][block][tap][depth][vectors * lanes]. */
@@ -64,12 +103,9 @@ static void pack_task(void *context, size_t index)
     int64_t group = rest % conv->groups;
     const cn__conv_phase *phase = &plan->phase[rest / conv->groups];
     const cn__column_block *block = &plan->block[b];
-    float *to = packed_block(plan, c->packed, phase, group, block);
-    int64_t tap_floats = conv->in_channels * conv->out_channels / conv->groups;
-    int64_t step = plan->depth * block->vectors * plan->kernels->lanes;
-    for (int64_t t = 0; t < phase->taps; t++)
-        pack_tap(plan, block, group, c->kernel + kernel_tap(plan, phase, t) * tap_floats,
-                 to + t * step);
+    panel all = {.taps = phase->taps, .depth = plan->depth};
+    pack_panel(plan, phase, group, block, &all, c->kernel,
+               packed_block(plan, c->packed, phase, group, block));
 }
 
 static void pack_depthwise(const cn_conv_plan *plan, const float *kernel, float *packed)
@@ -101,18 +137,12 @@ void cn_conv_plan_pack(const cn_conv_plan *plan, const float *kernel, float *pac
 
 typedef struct run_context {
     const cn_conv_plan *plan;
-    const float *in, *packed, *bias;
+    const float *in, *bias;
+    float *packed;
+    const float *kernel; /* if not NULL, each panel is packed when it is needed, over the last */
     float *out;
     cn_clamp clamp;
 } run_context;
-
-/* Taps `first` to `first + taps`, input channels `channel` to `channel + depth` of a group's sum.
- * The first tap's places along the axes are z, y, x. */
-typedef struct panel {
-    int64_t first, taps;
-    int64_t channel, depth;
-    int64_t z, y, x;
-} panel;
 
 static int64_t image_floats(const int64_t *extents, int64_t channels)
 {
@@ -269,7 +299,7 @@ static void run_tile_task(const run_context *c, const cn__conv_phase *phase, int
     const cn_conv_plan *plan = c->plan;
     int64_t width = block->vectors * plan->kernels->lanes;
     place at = {phase, group * plan->depth, group * plan->columns + block->first, block};
-    const float *weights = packed_block(plan, (float *)(uintptr_t)c->packed, phase, group, block);
+    float *weights = packed_block(plan, c->packed, phase, group, block);
     _Alignas(64) float start[CN__MAX_VECTORS * 16] = {0};
     if (c->bias != NULL)
         memcpy(start, c->bias + at.out, (size_t)block->columns * sizeof(float));
@@ -287,6 +317,11 @@ static void run_tile_task(const run_context *c, const cn__conv_phase *phase, int
         tile.taps = now.taps;
         tile.depth = now.depth;
         tile.weights = weights + (now.first * plan->depth + now.channel) * width;
+        if (c->kernel != NULL) {
+            pack_panel(plan, phase, group, block, &now, c->kernel, weights);
+            tile.weights = weights;
+            tile.weights_tap = now.depth * width;
+        }
         if (!more) {
             tile.low = c->clamp.low;
             tile.high = c->clamp.high;
@@ -348,8 +383,40 @@ void cn_conv_plan_run(const cn_conv_plan *plan, const float *in, const float *pa
                       cn_pool *pool)
 {
     (void)scratch;
-    run_context context = {.plan = plan, .in = in, .packed = packed, .bias = bias, .out = out};
-    context.clamp = clamp != NULL ? *clamp : (cn_clamp){-INFINITY, INFINITY};
+    run_context context = {.plan = plan,
+                           .in = in,
+                           .packed = (float *)(uintptr_t)packed, /* read only */
+                           .bias = bias,
+                           .out = out,
+                           .clamp = clamp != NULL ? *clamp : (cn_clamp){-INFINITY, INFINITY}};
+    cn__pool_run(pool, run_task, &context, (size_t)plan->tasks);
+}
+
+/* True if each part of the kernel is used by one task only. */
+static bool each_block_once(const cn_conv_plan *plan)
+{
+    for (int64_t p = 0; p < plan->phases; p++)
+        if (plan->conv.batch * plan->phase[p].image_pixels > plan->chunk_pixels)
+            return false;
+    return !cn__conv_is_depthwise(&plan->conv) && plan->packed_floats > 0;
+}
+
+void cn_conv_plan_pack_and_run(const cn_conv_plan *plan, const float *in, const float *kernel,
+                               float *packed, const float *bias, const cn_clamp *clamp, float *out,
+                               void *scratch, cn_pool *pool)
+{
+    if (!each_block_once(plan)) {
+        cn_conv_plan_pack(plan, kernel, packed, pool);
+        cn_conv_plan_run(plan, in, packed, bias, clamp, out, scratch, pool);
+        return;
+    }
+    run_context context = {.plan = plan,
+                           .in = in,
+                           .packed = packed,
+                           .kernel = kernel,
+                           .bias = bias,
+                           .out = out,
+                           .clamp = clamp != NULL ? *clamp : (cn_clamp){-INFINITY, INFINITY}};
     cn__pool_run(pool, run_task, &context, (size_t)plan->tasks);
 }
 

@@ -1,0 +1,484 @@
+/* Training: epochs, batches, validation, callbacks; and going on where a checkpoint stopped. */
+#include "models/fit.h"
+#include "models/callback.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct fit {
+    cn_model *model;
+    cn__compiled *c;
+    cn__fitting *fitting;
+    const cn_fit_options *o;
+    cn_dataset *data, *validation;
+    cn__loader *loader, *validation_loader;
+    int64_t batch_size, batches;
+    float *weights; /* of a batch's samples, for each output */
+    cn_training training;
+} fit;
+
+/* ---- what outlives a training ---- */
+
+void cn__fitting_free(cn__fitting *fitting)
+{
+    if (fitting == NULL)
+        return;
+    cn__history_free(fitting->history);
+    cn__records_free(&fitting->resumed);
+    cn__free(fitting);
+}
+
+static cn__fitting *fitting_of(cn_model *model)
+{
+    if (model->fitting != NULL)
+        return model->fitting;
+    cn__fitting *fitting = cn__calloc(1, sizeof *fitting);
+    if (fitting == NULL || (fitting->history = cn__history_new()) == NULL) {
+        cn__free(fitting);
+        return NULL;
+    }
+    return model->fitting = fitting;
+}
+
+const cn_history *cn_model_history(const cn_model *model)
+{
+    return model != NULL && model->fitting != NULL ? model->fitting->history : NULL;
+}
+
+static cn_status add_number(cn__records *records, const char *name, double value)
+{
+    return cn__records_add(records, name, 1, &value);
+}
+
+static cn_status add_metric_states(const cn__compiled *c, cn__records *records)
+{
+    for (int i = 0; i < c->watched_count; i++) {
+        char name[40];
+        int count = 0;
+        const double *state = cn__metric_state(c->watched[i].metric, &count);
+        (void)snprintf(name, sizeof name, "metric/%d", i);
+        CN__TRY(cn__records_add(records, name, count, state));
+    }
+    return CN_OK;
+}
+
+static cn_status collect(const cn_model *model, cn__records *records)
+{
+    const cn__fitting *fitting = model->fitting;
+    int count = 0;
+    CN__TRY(add_number(records, "epoch", (double)fitting->epoch));
+    CN__TRY(add_number(records, "batch", (double)fitting->batch));
+    CN__TRY(cn__history_to_records(fitting->history, records));
+    if (fitting->in_progress)
+        CN__TRY(cn__callbacks_to_records(fitting->callbacks, records));
+    if (fitting->batch == 0 || model->compiled == NULL)
+        return CN_OK;
+    const double *sums = cn__trainer_sums(model->compiled, &count);
+    CN__TRY(cn__records_add(records, "sums", count, sums));
+    return add_metric_states(model->compiled, records);
+}
+
+cn_status cn__training_records(const cn_model *model, cn__records *records)
+{
+    *records = (cn__records){0};
+    if (model->fitting == NULL)
+        return CN_OK;
+    cn_status status = collect(model, records);
+    if (status != CN_OK)
+        cn__records_free(records);
+    return status;
+}
+
+void cn__records_free(cn__records *records)
+{
+    cn__arena_free(records->arena);
+    *records = (cn__records){0};
+}
+
+cn_status cn__training_resume(cn_model *model, const cn__records *records)
+{
+    cn__fitting *fitting = fitting_of(model);
+    cn__records copy = {0};
+    if (fitting == NULL)
+        return cn_error_status();
+    for (int i = 0; i < records->count; i++) {
+        const cn__record *r = &records->items[i];
+        if (cn__records_add(&copy, r->name, r->count, r->values) != CN_OK) {
+            cn__records_free(&copy);
+            return cn_error_status();
+        }
+    }
+    cn__records_free(&fitting->resumed);
+    fitting->resumed = copy;
+    return cn__history_from_records(fitting->history, &copy);
+}
+
+/* A whole number of the records, 0 if it is not there or none that can be. */
+static int64_t whole(const cn__records *records, const char *name)
+{
+    const cn__record *r = cn__records_find(records, name);
+    bool is_whole = r != NULL && r->count == 1 && r->values[0] >= 0 && r->values[0] < 1e15;
+    return is_whole ? (int64_t)r->values[0] : 0;
+}
+
+/* Copies a record of exactly `count` numbers. */
+static bool restore(const cn__records *records, const char *name, int count, double *values)
+{
+    const cn__record *r = cn__records_find(records, name);
+    if (r == NULL || r->count != count)
+        return false;
+    memcpy(values, r->values, (size_t)count * sizeof *values);
+    return true;
+}
+
+/* The sums of an epoch that was broken off. Without them it begins anew. */
+static bool restore_sums(cn__compiled *c, const cn__records *records)
+{
+    int count = 0;
+    double *sums = cn__trainer_sums(c, &count);
+    bool all = sums != NULL && restore(records, "sums", count, sums);
+    for (int i = 0; i < c->watched_count; i++) {
+        char name[40];
+        double *state = cn__metric_state(c->watched[i].metric, &count);
+        (void)snprintf(name, sizeof name, "metric/%d", i);
+        all = all && restore(records, name, count, state);
+    }
+    return all;
+}
+
+/* ---- options ---- */
+
+static cn_status check_numbers(const fit *f)
+{
+    const cn_fit_options *o = f->o;
+    if (o->epochs < 0 || o->initial_epoch < 0 || o->steps_per_epoch < 0 ||
+        o->validation_batch_size < 0 || o->loader_threads < 0 || o->loader_threads > 256)
+        return cn__fail(CN_ERROR_ARGUMENT,
+                        "fit: epochs, initial_epoch, steps_per_epoch, validation_batch_size and "
+                        "loader_threads (at most 256) are not negative");
+    if (o->class_count < 0 || (o->class_weight == NULL) != (o->class_count == 0))
+        return cn__fail(CN_ERROR_ARGUMENT,
+                        "fit: class_weight holds class_count weights, one for each class");
+    if (o->class_count > 0 && f->c->graph.outputs != 1)
+        return cn__fail(CN_ERROR_ARGUMENT,
+                        "fit: class_weight is for models with one output; use sample_weight");
+    return CN_OK;
+}
+
+static cn_status check_weights(const fit *f, int64_t samples)
+{
+    int count = f->o->sample_weight.count, outputs = f->c->graph.outputs;
+    if (count != 0 && count != 1 && count != outputs)
+        return cn__fail(CN_ERROR_ARGUMENT,
+                        "fit: there are %d arrays of sample weights; give one for all outputs, or "
+                        "one for each of %d",
+                        count, outputs);
+    for (int i = 0; i < count; i++) {
+        const cn_array *array = f->o->sample_weight.items[i];
+        if (array == NULL || cn_array_const_floats(array) == NULL ||
+            cn_array_count(array) != samples)
+            return cn__fail(CN_ERROR_SHAPE,
+                            "fit: sample_weight %d is a float32 array with one weight for each of "
+                            "%lld samples",
+                            i, (long long)samples);
+    }
+    return CN_OK;
+}
+
+static int threads_for(const fit *f, const cn_dataset *data)
+{
+    if (f->o->loader_threads > 0)
+        return f->o->loader_threads;
+    return cn_dataset_is_slow(data) ? 1 : 0;
+}
+
+static cn_status make_loaders(fit *f)
+{
+    const cn_fit_options *o = f->o;
+    cn__loader_options options = {.batch_size = f->batch_size,
+                                  .shuffle = o->shuffle != CN_FALSE,
+                                  .seed = o->seed,
+                                  .threads = threads_for(f, f->data)};
+    f->loader = cn__loader_new(f->data, &options);
+    if (f->loader == NULL)
+        return cn_error_status();
+    f->batches = cn__loader_batches(f->loader);
+    if (o->steps_per_epoch > 0)
+        f->batches = cn__min(f->batches, o->steps_per_epoch);
+    if (f->validation == NULL)
+        return CN_OK;
+    options = (cn__loader_options){
+        .batch_size = o->validation_batch_size > 0 ? o->validation_batch_size : f->batch_size,
+        .threads = threads_for(f, f->validation)};
+    f->validation_loader = cn__loader_new(f->validation, &options);
+    return f->validation_loader != NULL ? CN_OK : cn_error_status();
+}
+
+/* ---- weights of samples ---- */
+
+static double target_value(const cn__fed *fed, int field, int64_t i)
+{
+    if (fed->dtypes[field] == CN_INT32)
+        return ((const int32_t *)fed->values[field])[i];
+    return (double)((const float *)fed->values[field])[i];
+}
+
+/* The class of a target: the number that it is, or the place of its largest value. -1 for what is
+ * no number. */
+static int64_t class_of(const cn__fed *fed, int field, int64_t sample)
+{
+    int64_t size = cn_shape_count(&fed->shapes[field]), best = 0;
+    double first = target_value(fed, field, sample * size);
+    if (size == 1)
+        return first >= 0 && first < 1e9 ? (int64_t)(first + 0.5) : -1;
+    for (int64_t i = 1; i < size; i++)
+        if (target_value(fed, field, sample * size + i) >
+            target_value(fed, field, sample * size + best))
+            best = i;
+    return best;
+}
+
+static cn_status weigh_classes(const fit *f, const cn__fed *fed, float *weights)
+{
+    int field = f->c->graph.inputs;
+    for (int64_t i = 0; i < fed->count; i++) {
+        int64_t class = class_of(fed, field, i);
+        if (class < 0 || class >= f->o->class_count)
+            return cn__fail(CN_ERROR_ARGUMENT, "fit: there is no class_weight for class %lld",
+                            (long long)class);
+        weights[i] *= f->o->class_weight[class];
+    }
+    return CN_OK;
+}
+
+static cn_status weigh(const fit *f, const cn__batch *batch, cn__fed *fed)
+{
+    const cn_fit_options *o = f->o;
+    for (int output = 0; output < f->c->graph.outputs; output++) {
+        float *weights = f->weights + output * f->batch_size;
+        if (o->sample_weight.count == 0 && o->class_count == 0)
+            continue;
+        const cn_array *array = NULL;
+        if (o->sample_weight.count > 0)
+            array = o->sample_weight.items[o->sample_weight.count == 1 ? 0 : output];
+        for (int64_t i = 0; i < batch->count; i++)
+            weights[i] = array != NULL ? cn_array_const_floats(array)[batch->indexes[i]] : 1;
+        if (o->class_count > 0)
+            CN__TRY(weigh_classes(f, fed, weights));
+        fed->weights[output] = weights;
+    }
+    return CN_OK;
+}
+
+/* ---- epochs ---- */
+
+static cn_status event(fit *f, cn_event event)
+{
+    return cn__callbacks_run(f->o->callbacks, event, &f->training);
+}
+
+static cn_status train_batch(fit *f)
+{
+    cn__batch batch;
+    cn__fed fed = {0};
+    CN__TRY(cn__loader_next(f->loader, &batch));
+    cn__fed_from_batch(f->data, &batch, &fed);
+    CN__TRY(weigh(f, &batch, &fed));
+    CN__TRY(cn__trainer_step(f->model, &fed, true, f->o->pool));
+    cn__trainer_means(f->c, f->c->logs);
+    f->training.samples += batch.count;
+    f->fitting->batch = f->training.batch + 1;
+    f->training.logs = (cn_logs){f->c->log_count, f->c->log_names, f->c->logs};
+    return event(f, CN_BATCH_END);
+}
+
+static cn_status validate(fit *f)
+{
+    if (f->validation == NULL)
+        return CN_OK;
+    CN__TRY(cn__evaluate_loader(f->model, f->validation, f->validation_loader, f->o->pool));
+    cn__trainer_means(f->c, f->c->logs + f->c->log_count);
+    f->training.logs.count = 2 * f->c->log_count;
+    return CN_OK;
+}
+
+/* Batches from the one where the epoch is to begin. */
+static cn_status train_epoch(fit *f)
+{
+    cn_training *t = &f->training;
+    int64_t first = f->fitting->batch;
+    CN__TRY(cn__loader_begin(f->loader, t->epoch, first));
+    t->samples = first * f->batch_size;
+    if (first == 0)
+        cn__trainer_reset(f->c);
+    CN__TRY(event(f, CN_EPOCH_BEGIN));
+    for (t->batch = first; t->batch < f->batches && !t->stop; t->batch++)
+        CN__TRY(train_batch(f));
+    if (t->batch < f->batches)
+        return CN_OK; /* broken off: not an epoch */
+    CN__TRY(validate(f));
+    CN__TRY(cn__history_append(f->fitting->history, t->logs));
+    f->fitting->epoch = t->epoch + 1;
+    f->fitting->batch = 0;
+    return event(f, CN_EPOCH_END);
+}
+
+/* Where to begin: anew, or where the records say. */
+static cn_status begin(fit *f)
+{
+    cn__fitting *fitting = f->fitting;
+    bool resumed = fitting->resumed.count > 0;
+    fitting->epoch = f->o->initial_epoch;
+    fitting->batch = 0;
+    if (!resumed)
+        cn__history_clear(fitting->history);
+    if (resumed && f->o->initial_epoch == 0) {
+        fitting->epoch = whole(&fitting->resumed, "epoch");
+        fitting->batch = whole(&fitting->resumed, "batch");
+    }
+    if (fitting->batch > 0 &&
+        (fitting->batch >= f->batches || !restore_sums(f->c, &fitting->resumed)))
+        fitting->batch = 0;
+    f->training = (cn_training){.model = f->model,
+                                .epoch = fitting->epoch,
+                                .epochs = f->o->epochs > 0 ? f->o->epochs : 1,
+                                .batch = fitting->batch,
+                                .batches = f->batches,
+                                .logs = {0, f->c->log_names, f->c->logs},
+                                .pool = f->o->pool};
+    CN__TRY(event(f, CN_TRAIN_BEGIN));
+    return cn__callbacks_from_records(f->o->callbacks, &fitting->resumed);
+}
+
+static cn_status train(fit *f)
+{
+    cn_training *t = &f->training;
+    f->fitting->callbacks = f->o->callbacks;
+    f->fitting->in_progress = true;
+    cn_status status = begin(f);
+    for (; status == CN_OK && t->epoch < t->epochs && !t->stop; t->epoch++)
+        status = train_epoch(f);
+    cn_status last = event(f, CN_TRAIN_END);
+    f->fitting->in_progress = false;
+    cn__records_free(&f->fitting->resumed);
+    return status != CN_OK ? status : last;
+}
+
+/* ---- beginning and end ---- */
+
+static cn_status prepare(fit *f, cn_model *model, const cn_fit_options *options)
+{
+    if (model == NULL || options == NULL)
+        return cn__fail_null_argument("cn_model_fit");
+    CN__TRY(cn__callbacks_check(options->callbacks));
+    CN__TRY(cn__model_need_compiled(model, &f->c));
+    f->model = model;
+    f->o = options;
+    f->fitting = fitting_of(model);
+    if (f->fitting == NULL)
+        return cn_error_status();
+    CN__TRY(check_numbers(f));
+    return cn__batch_size(model, options->batch_size, &f->batch_size);
+}
+
+static cn_status run(fit *f)
+{
+    CN__TRY(make_loaders(f));
+    size_t weights = (size_t)(f->batch_size * f->c->graph.outputs);
+    f->weights = cn__calloc(weights, sizeof *f->weights);
+    if (f->weights == NULL)
+        return cn_error_status();
+    CN__TRY(train(f));
+    cn__optimizer_finish(f->c->optimizer);
+    return CN_OK;
+}
+
+static void clean_up(fit *f)
+{
+    cn__loader_free(f->loader);
+    cn__loader_free(f->validation_loader);
+    cn__free(f->weights);
+}
+
+cn_status cn_model_fit_dataset(cn_model *model, cn_dataset *data, const cn_fit_options *options)
+{
+    cn_fit_options o;
+    fit f = {.data = data};
+    cn_status status = cn__take_options("cn_model_fit", &o, sizeof o, options);
+    if (status != CN_OK)
+        return status;
+    status = data != NULL ? prepare(&f, model, &o) : cn__fail_null_argument("cn_model_fit");
+    if (status == CN_OK)
+        status = check_weights(&f, cn_dataset_count(data));
+    f.validation = o.validation_data;
+    if (status == CN_OK)
+        status = run(&f);
+    clean_up(&f);
+    cn__callbacks_free(o.callbacks);
+    return status;
+}
+
+/* The samples that are held out of `count`. */
+static cn_status split(const cn_fit_options *o, int64_t count, int64_t *trained)
+{
+    double part = (double)o->validation_split;
+    *trained = (int64_t)floor((double)count * (1 - part));
+    if (part == 0 || (part > 0 && part < 1 && *trained > 0 && *trained < count))
+        return CN_OK;
+    return cn__fail(CN_ERROR_ARGUMENT,
+                    "fit: a validation_split of %g leaves none of %lld samples to train on or to "
+                    "validate with",
+                    part, (long long)count);
+}
+
+/* The data sets of arrays. */
+typedef struct parts {
+    cn_dataset *all, *trained, *held_out, *validation;
+} parts;
+
+static cn_status make_parts(const cn_fit_options *o, cn_array_list x, cn_array_list y, parts *p)
+{
+    int64_t trained = 0;
+    p->all = cn_dataset_from_arrays(x, y);
+    if (p->all == NULL)
+        return cn_error_status();
+    int64_t count = cn_dataset_count(p->all);
+    CN__TRY(split(o, count, &trained));
+    if (o->validation_x.count > 0) {
+        p->validation = cn_dataset_from_arrays(o->validation_x, o->validation_y);
+        return p->validation != NULL ? CN_OK : cn_error_status();
+    }
+    if (trained == count || o->validation_data != NULL)
+        return CN_OK;
+    p->trained = cn_dataset_part(p->all, 0, trained);
+    p->held_out = cn_dataset_part(p->all, trained, count - trained);
+    return p->trained != NULL && p->held_out != NULL ? CN_OK : cn_error_status();
+}
+
+cn_status cn_model_fit(cn_model *model, cn_array_list x, cn_array_list y,
+                       const cn_fit_options *options)
+{
+    cn_fit_options o;
+    parts p = {0};
+    fit f = {0};
+    CN__TRY(cn__take_options("cn_model_fit", &o, sizeof o, options));
+    cn_status status = prepare(&f, model, &o);
+    if (status == CN_OK)
+        status = make_parts(&o, x, y, &p);
+    if (status == CN_OK)
+        status = check_weights(&f, cn_dataset_count(p.all));
+    f.data = p.trained != NULL ? p.trained : p.all;
+    f.validation = o.validation_data != NULL ? o.validation_data
+                   : p.held_out != NULL      ? p.held_out
+                                             : p.validation;
+    if (status == CN_OK)
+        status = run(&f);
+    clean_up(&f);
+    cn_dataset_free(p.trained);
+    cn_dataset_free(p.held_out);
+    cn_dataset_free(p.validation);
+    cn_dataset_free(p.all);
+    cn__callbacks_free(o.callbacks);
+    return status;
+}
