@@ -24,6 +24,19 @@ cn_status cn__fail_null_argument(const char *where);
 /* Puts "WHERE: " before the message on record and returns its status. */
 cn_status cn__fail_within(const char *format, ...) CN_PRINTF(1, 2);
 
+/* A failure, to be carried from one thread to another, or to be put back. */
+typedef struct cn__failure {
+    cn_status status;
+    char message[1024];
+} cn__failure;
+void cn__failure_take(cn__failure *failure);
+/* Puts it on record and returns its status. */
+cn_status cn__failure_put(const cn__failure *failure);
+
+/* Copies what the caller's header knew of an options struct of `size` bytes, whose first member is
+ * size_; the rest becomes zero. `given` may be NULL. */
+cn_status cn__take_options(const char *where, void *options, size_t size, const void *given);
+
 /* Runs an expression of type cn_status and returns its value from the function if it failed. */
 #define CN__TRY(expression)                                                                        \
     do {                                                                                           \

@@ -94,3 +94,32 @@ cn_status cn__fail_within(const char *format, ...)
     va_end(arguments);
     return cn__fail(record_status, "%s: %s", message, record_message);
 }
+
+/* ---- carried ---- */
+
+void cn__failure_take(cn__failure *failure)
+{
+    failure->status = cn_error_status();
+    (void)snprintf(failure->message, sizeof failure->message, "%s", cn_error_message());
+}
+
+cn_status cn__failure_put(const cn__failure *failure)
+{
+    return cn__fail(failure->status, "%s", failure->message);
+}
+
+cn_status cn__take_options(const char *where, void *options, size_t size, const void *given)
+{
+    size_t known = size;
+    if (given)
+        memcpy(&known, given, sizeof known);
+    if (known < sizeof known || known > size)
+        return cn__fail(CN_ERROR_ARGUMENT,
+                        "%s: size_ must be the size of the options (%zu bytes), not %zu; use the "
+                        "macro of the header",
+                        where, size, known);
+    memset(options, 0, size);
+    if (given)
+        memcpy(options, given, known);
+    return CN_OK;
+}

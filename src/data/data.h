@@ -7,19 +7,6 @@
 
 /* ---- data sets (dataset.c) ---- */
 
-/* A failure, to be carried from one thread to another, or to be put back. */
-typedef struct cn__failure {
-    cn_status status;
-    char message[1024];
-} cn__failure;
-void cn__failure_take(cn__failure *failure);
-/* Puts it on record and returns its status. */
-cn_status cn__failure_put(const cn__failure *failure);
-
-/* Copies what the caller's header knew of an options struct of `size` bytes, whose first member is
- * size_; the rest becomes zero. `given` may be NULL. */
-cn_status cn__take_options(const char *where, void *options, size_t size, const void *given);
-
 /* ---- reading ahead (loader.c) ---- */
 
 /* The order of an epoch: a permutation of 0 to count - 1 that follows from seed and epoch alone. */

@@ -12,35 +12,6 @@ struct cn_dataset {
     int64_t counts[CN_MOST_FIELDS]; /* of the elements of one sample */
 };
 
-/* ---- failures and options, carried ---- */
-
-void cn__failure_take(cn__failure *failure)
-{
-    failure->status = cn_error_status();
-    (void)snprintf(failure->message, sizeof failure->message, "%s", cn_error_message());
-}
-
-cn_status cn__failure_put(const cn__failure *failure)
-{
-    return cn__fail(failure->status, "%s", failure->message);
-}
-
-cn_status cn__take_options(const char *where, void *options, size_t size, const void *given)
-{
-    size_t known = size;
-    if (given)
-        memcpy(&known, given, sizeof known);
-    if (known < sizeof known || known > size)
-        return cn__fail(CN_ERROR_ARGUMENT,
-                        "%s: size_ must be the size of the options (%zu bytes), not %zu; use the "
-                        "macro of the header",
-                        where, size, known);
-    memset(options, 0, size);
-    if (given)
-        memcpy(options, given, known);
-    return CN_OK;
-}
-
 /* ---- made of functions ---- */
 
 static int fields_of(const cn_dataset *dataset)

@@ -214,7 +214,12 @@ cn_status cn__keras_put_activation(const cn__keras_saving *s, const char *text, 
 /* "MeanSquaredError" for "mse". */
 const char *cn__keras_class_name(cn__arena *arena, const char *name);
 
-/* ---- writing: the model (keras_save_config.c, keras_training.c) ---- */
+/* ---- writing: the model (keras_save_layer.c, keras_save_config.c, keras_training.c) ---- */
+
+/* The options of a layer, into an object. `in` is the shape of its input in all of its calls, NULL
+ * if they differ. */
+cn_status cn__keras_put_options(const cn__keras_saving *s, const cn_layer *layer,
+                                const cn_shape *in, json_t *config);
 
 /* The model's configuration, to be released with json_decref. */
 json_t *cn__keras_save_config(const cn__keras_saving *s, const cn_model *model);

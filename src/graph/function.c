@@ -149,7 +149,7 @@ static cn_status run_call(cn_function *function, const cn_array *const *in, cn_a
     CN__TRY(check_inputs(function, in, c->shapes, c->in));
     cn__program *program = take(function, c->shapes, training);
     if (program == NULL)
-        program = cn__program_new(function->inputs, function->outputs, c->shapes, training);
+        program = cn__program_new(function->inputs, function->outputs, c->shapes, training, NULL);
     if (program == NULL)
         return cn_error_status();
     cn_status status = make_outputs(function, program, c->arrays, c->out);

@@ -35,10 +35,11 @@ struct cn__program {
     cn__step *steps;
     int value_count;
     value *values;
-    cn__map index;      /* tensor -> its place in `values`, plus one */
-    int *outputs;       /* values */
-    cn_tensor **copied; /* inputs, then outputs, in the program's graph */
-    unsigned char *workspace;
+    cn__map index;                 /* tensor -> its place in `values`, plus one */
+    int *outputs;                  /* values */
+    cn_tensor **copied;            /* inputs, then outputs, in the program's graph */
+    cn__workspace own, *workspace; /* where the values lie: its own, or one it shares */
+    size_t *scratch;               /* of the steps, as offsets */
 };
 
 static value *value_of(const cn__program *program, const cn_tensor *tensor)
@@ -307,26 +308,25 @@ static cn_status place_pieces(cn__program *program, cn__lifetime *pieces)
         pieces[count++] = (cn__lifetime){program->steps[s].scratch_bytes, s, s, 0};
     size_t bytes;
     CN__TRY(cn__plan_memory(pieces, count, &bytes));
-    program->workspace = cn__alloc(bytes);
-    if (program->workspace == NULL)
-        return cn_error_status();
     count = 0;
     for (int i = 0; i < program->value_count; i++) {
         value *v = &program->values[i];
         if (v->same_as == i && v->place == IN_WORKSPACE)
-            v->data = program->workspace + pieces[count++].offset;
+            v->offset = pieces[count++].offset;
     }
     for (int s = 0; s < program->step_count; s++)
-        program->steps[s].scratch = program->workspace + pieces[count++].offset;
-    return CN_OK;
+        program->scratch[s] = pieces[count++].offset;
+    return cn__workspace_need(program->workspace, bytes);
 }
 
 static cn_status plan_memory(cn__program *program)
 {
     program->outputs = cn__arena_alloc(program->arena, (size_t)program->output_count * sizeof(int));
+    program->scratch =
+        cn__arena_alloc(program->arena, (size_t)program->step_count * sizeof(size_t));
     cn__lifetime *pieces =
         cn__calloc((size_t)(program->value_count + program->step_count) + 1, sizeof *pieces);
-    if (program->outputs == NULL || pieces == NULL) {
+    if (program->outputs == NULL || program->scratch == NULL || pieces == NULL) {
         cn__free(pieces);
         return cn_error_status();
     }
@@ -343,13 +343,26 @@ static cn_status plan_memory(cn__program *program)
 
 /* ---- public ---- */
 
+cn_status cn__workspace_need(cn__workspace *workspace, size_t bytes)
+{
+    if (workspace->memory != NULL && workspace->bytes >= bytes)
+        return CN_OK;
+    void *memory = cn__alloc(bytes);
+    if (memory == NULL)
+        return cn_error_status();
+    cn__free(workspace->memory);
+    *workspace = (cn__workspace){memory, bytes};
+    return CN_OK;
+}
+
 cn__program *cn__program_new(cn_tensor_list inputs, cn_tensor_list outputs, const cn_shape *shapes,
-                             bool training)
+                             bool training, cn__workspace *shared)
 {
     cn__program *program = cn__calloc(1, sizeof *program);
     if (program == NULL)
         return NULL;
     program->training = training;
+    program->workspace = shared != NULL ? shared : &program->own;
     program->input_count = inputs.count;
     program->output_count = outputs.count;
     program->arena = cn__arena_new();
@@ -375,7 +388,7 @@ void cn__program_free(cn__program *program)
     cn__map_free(&program->index);
     cn__graph_discard(program->graph);
     cn__arena_free(program->arena);
-    cn__free(program->workspace);
+    cn__free(program->own.memory);
     cn__free(program);
 }
 
@@ -411,8 +424,11 @@ static const void *data_of(const cn__program *program, const cn_tensor *tensor)
 
 static void place_data(cn__program *program, const void *const *in, void *const *out)
 {
+    unsigned char *memory = program->workspace->memory;
     for (int i = 0; i < program->value_count; i++) {
         value *v = &program->values[i];
+        if (v->place == IN_WORKSPACE)
+            v->data = memory + v->offset;
         if (v->place == IN_INPUT)
             v->data = in[v->number];
         if (v->place == IN_OUTPUT)
@@ -428,6 +444,7 @@ cn_status cn__program_run(cn__program *program, const void *const *in, void *con
         cn__step *step = &program->steps[s];
         const cn__node *node = step->node;
         step->run = run;
+        step->scratch = (unsigned char *)program->workspace->memory + program->scratch[s];
         for (int i = 0; i < node->inputs; i++)
             step->in[i] = cn__lends_shape(node, i) ? NULL : data_of(program, node->in[i]);
         for (int i = 0; i < node->outputs; i++)

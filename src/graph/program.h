@@ -7,9 +7,16 @@
 
 typedef struct cn__program cn__program;
 
-/* `shapes`: the full shapes of the inputs. */
+/* Memory for the values within a run. Programs that never run at the same time may share one. */
+typedef struct cn__workspace {
+    void *memory;
+    size_t bytes;
+} cn__workspace;
+cn_status cn__workspace_need(cn__workspace *workspace, size_t bytes);
+
+/* `shapes`: the full shapes of the inputs. `shared` is NULL for memory of its own. */
 cn__program *cn__program_new(cn_tensor_list inputs, cn_tensor_list outputs, const cn_shape *shapes,
-                             bool training);
+                             bool training, cn__workspace *shared);
 void cn__program_free(cn__program *program);
 
 /* True if the program was made for these shapes and this phase. */

@@ -19,7 +19,7 @@ static cn_status known_width(const cn__metric *metric, int64_t *width)
     *width = metric->width;
     if (metric->width > 0)
         return CN_OK;
-    return cn__fail(CN_ERROR_SHAPE, "the prediction's last extent must be known");
+    return cn__fail(CN_ERROR_SHAPE, "%s: the prediction's last extent must be known", metric->name);
 }
 
 /* ---- precision, recall: the state is true positives, false positives, false negatives ---- */

@@ -5,6 +5,8 @@
 #include "layers/metrics_types.h"
 
 static const double epsilon = CN__METRIC_EPSILON;
+/* 1 - epsilon as float32 has it: what remains up to 1 differs by a fifth. */
+static const double below_one = 1 - 0x1p-23;
 
 static double p_at(const cn__metric_values *v, int64_t i)
 {
@@ -290,7 +292,7 @@ static double log_of_share(const cn__metric_values *v, int64_t i, double by)
 {
     if (v->arguments[cn__from_logits] != 0)
         return p_at(v, i) - by;
-    return log(clip(p_at(v, i) / by, epsilon, 1 - epsilon));
+    return log(clip(p_at(v, i) / by, epsilon, below_one));
 }
 
 /* y (1 - a) + a / of */
@@ -329,7 +331,7 @@ static double binary_entropy(const cn__metric_values *v, double target, double p
     double y = smoothed(v, target, 2);
     if (v->arguments[cn__from_logits] != 0)
         return fmax(p, 0) + log1p(exp(-fabs(p))) - p * y;
-    p = clip(p, epsilon, 1 - epsilon);
+    p = clip(p, epsilon, below_one);
     return -(y * log(p) + (1 - y) * log1p(-p));
 }
 

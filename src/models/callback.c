@@ -87,14 +87,14 @@ static cn_status run_one(const cn_callback *callback, cn_event event, cn_trainin
     return status;
 }
 
-cn_status cn__callbacks_run(cn_callback_list list, cn_event event, cn_training *training)
+cn_status cn__callbacks_run_round(cn_callback_list list, bool last, cn_event event,
+                                  cn_training *training)
 {
     cn__failure first = {.status = CN_OK};
-    for (int i = 0; i < 2 * list.count; i++) {
-        const cn_callback *callback = list.items[i % list.count];
-        if (callback->last != (i >= list.count))
+    for (int i = 0; i < list.count; i++) {
+        if (list.items[i]->last != last)
             continue;
-        cn_status status = run_one(callback, event, training);
+        cn_status status = run_one(list.items[i], event, training);
         if (status == CN_OK || first.status != CN_OK)
             continue;
         if (event != CN_TRAIN_END)
@@ -102,6 +102,17 @@ cn_status cn__callbacks_run(cn_callback_list list, cn_event event, cn_training *
         cn__failure_take(&first);
     }
     return first.status == CN_OK ? CN_OK : cn__failure_put(&first);
+}
+
+cn_status cn__callbacks_run(cn_callback_list list, cn_event event, cn_training *training)
+{
+    cn_status status = cn__callbacks_run_round(list, false, event, training);
+    if (status != CN_OK && event != CN_TRAIN_END)
+        return status;
+    cn__failure first;
+    cn__failure_take(&first);
+    cn_status last = cn__callbacks_run_round(list, true, event, training);
+    return status == CN_OK ? last : cn__failure_put(&first);
 }
 
 void cn__callbacks_free(cn_callback_list list)

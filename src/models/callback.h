@@ -18,6 +18,9 @@ cn_status cn__callbacks_check(cn_callback_list list);
 /* Runs them in order, those that are `last` in a second round. The first failure ends it, but
  * CN_TRAIN_END goes to all; the first failure is then the one on record. */
 cn_status cn__callbacks_run(cn_callback_list list, cn_event event, cn_training *training);
+/* One of the rounds. */
+cn_status cn__callbacks_run_round(cn_callback_list list, bool last, cn_event event,
+                                  cn_training *training);
 void cn__callbacks_free(cn_callback_list list);
 const char *cn__callback_name(const cn_callback *callback);
 

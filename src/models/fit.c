@@ -278,6 +278,24 @@ static cn_status event(fit *f, cn_event event)
     return cn__callbacks_run(f->o->callbacks, event, &f->training);
 }
 
+/* The end of an epoch goes into the history with what callbacks add to its logs, and before those
+ * that write it down. */
+static cn_status end_epoch(fit *f)
+{
+    cn_training *t = &f->training;
+    f->fitting->epoch = t->epoch + 1;
+    f->fitting->batch = 0;
+    CN__TRY(cn__callbacks_run_round(f->o->callbacks, false, CN_EPOCH_END, t));
+    CN__TRY(cn__history_append(f->fitting->history, t->logs));
+    return cn__callbacks_run_round(f->o->callbacks, true, CN_EPOCH_END, t);
+}
+
+static void give_means(fit *f)
+{
+    cn__trainer_means(f->c, f->c->logs);
+    f->training.logs = (cn_logs){f->c->log_count, f->c->log_names, f->c->logs};
+}
+
 static cn_status train_batch(fit *f)
 {
     cn__batch batch;
@@ -286,10 +304,9 @@ static cn_status train_batch(fit *f)
     cn__fed_from_batch(f->data, &batch, &fed);
     CN__TRY(weigh(f, &batch, &fed));
     CN__TRY(cn__trainer_step(f->model, &fed, true, f->o->pool));
-    cn__trainer_means(f->c, f->c->logs);
+    give_means(f);
     f->training.samples += batch.count;
     f->fitting->batch = f->training.batch + 1;
-    f->training.logs = (cn_logs){f->c->log_count, f->c->log_names, f->c->logs};
     return event(f, CN_BATCH_END);
 }
 
@@ -309,19 +326,18 @@ static cn_status train_epoch(fit *f)
     cn_training *t = &f->training;
     int64_t first = f->fitting->batch;
     CN__TRY(cn__loader_begin(f->loader, t->epoch, first));
-    t->samples = first * f->batch_size;
+    t->samples = cn__min(first * f->batch_size, cn_dataset_count(f->data));
     if (first == 0)
         cn__trainer_reset(f->c);
+    else
+        give_means(f);
     CN__TRY(event(f, CN_EPOCH_BEGIN));
     for (t->batch = first; t->batch < f->batches && !t->stop; t->batch++)
         CN__TRY(train_batch(f));
     if (t->batch < f->batches)
         return CN_OK; /* broken off: not an epoch */
     CN__TRY(validate(f));
-    CN__TRY(cn__history_append(f->fitting->history, t->logs));
-    f->fitting->epoch = t->epoch + 1;
-    f->fitting->batch = 0;
-    return event(f, CN_EPOCH_END);
+    return end_epoch(f);
 }
 
 /* Where to begin: anew, or where the records say. */
@@ -338,7 +354,7 @@ static cn_status begin(fit *f)
         fitting->batch = whole(&fitting->resumed, "batch");
     }
     if (fitting->batch > 0 &&
-        (fitting->batch >= f->batches || !restore_sums(f->c, &fitting->resumed)))
+        (fitting->batch > f->batches || !restore_sums(f->c, &fitting->resumed)))
         fitting->batch = 0;
     f->training = (cn_training){.model = f->model,
                                 .epoch = fitting->epoch,
@@ -359,10 +375,12 @@ static cn_status train(fit *f)
     cn_status status = begin(f);
     for (; status == CN_OK && t->epoch < t->epochs && !t->stop; t->epoch++)
         status = train_epoch(f);
+    cn__failure first;
+    cn__failure_take(&first);
     cn_status last = event(f, CN_TRAIN_END);
     f->fitting->in_progress = false;
     cn__records_free(&f->fitting->resumed);
-    return status != CN_OK ? status : last;
+    return status == CN_OK ? last : cn__failure_put(&first);
 }
 
 /* ---- beginning and end ---- */

@@ -30,6 +30,7 @@ typedef struct cn__trainer {
     int predictions;
     prepared programs[most_programs];
     uint64_t clock;
+    cn__workspace workspace; /* of whichever program runs */
     const void **in;
     converted *converted;
     float *ones;
@@ -114,6 +115,7 @@ void cn__trainer_free(trainer *t)
         release(&t->programs[i]);
     for (int i = 0; i < t->inputs.count; i++)
         cn__free(t->converted[i].values);
+    cn__free(t->workspace.memory);
     cn__free(t->ones);
 }
 
@@ -166,7 +168,7 @@ static prepared *prepare(trainer *t, const cn__compiled *c, const cn_shape *shap
         p = other->used < p->used ? other : p;
     }
     release(p);
-    p->program = cn__program_new(t->inputs, t->outputs[training], shapes, training);
+    p->program = cn__program_new(t->inputs, t->outputs[training], shapes, training, &t->workspace);
     if (p->program == NULL || place_outputs(t, c, training, p) != CN_OK) {
         release(p);
         return NULL;

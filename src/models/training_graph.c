@@ -1,6 +1,7 @@
 /* The graph of a training step: the losses of the outputs, the penalties of regularizers, the
  * gradients of the trained weights, and what becomes of moving averages. */
 #include "graph/map.h"
+#include "graph/ops.h"
 #include "graph/order.h"
 #include "layers/losses.h"
 #include "models/training.h"
@@ -59,11 +60,22 @@ static cn_tensor *new_input(builder *b, const char *what, int output, cn_dtype d
     return cn__input_in(b->graph, dtype, shape, name);
 }
 
+/* What a mean over the last axis is taken of: one mean over everything takes fewer passes. */
+static cn_tensor *before_mean(cn_tensor *values)
+{
+    const cn__reduce_attributes *a = values->node->attributes;
+    if (values->node->op != &cn__reduce_op || a->reduction != CN_MEAN || a->keepdims)
+        return values;
+    cn_tensor *x = values->node->in[0];
+    return a->axes == 1U << (cn_tensor_shape(x)->rank - 1) ? x : values;
+}
+
 /* The mean over all values, each times its sample's weight. */
 static cn_tensor *weighted_mean(cn_tensor *values, cn_tensor *weight)
 {
     if (values == NULL)
         return NULL;
+    values = before_mean(values);
     int rank = cn_tensor_shape(values)->rank;
     cn_shape shape = {.rank = rank, .dim = {-1, 1, 1, 1, 1, 1, 1, 1}};
     cn_tensor *weighted = cn_op_binary(CN_MULTIPLY, values, cn_op_reshape(weight, &shape));

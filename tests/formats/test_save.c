@@ -14,6 +14,7 @@
 
 #include "cornu/formats.h"
 #include "formats/keras.h"
+#include "unit/failing.h"
 #include "unit/temporary.h"
 
 static const char *golden(const char *name)
@@ -694,6 +695,45 @@ static void test_paths(void **state)
     cn_model_free(model);
 }
 
+/* Whichever allocation fails: no file is left, no memory either, and no model half made. */
+static void check_without_memory(cn_model *model, const char *name)
+{
+    counter c;
+    cn_model *copy = NULL;
+    cn_status status = CN_ERROR_MEMORY;
+    for (int k = 0; status != CN_OK; k++) {
+        fail_at(&c, k);
+        status = cn_model_save(model, temporary_path(name));
+        cn_set_allocator(NULL);
+        assert_int_equal(c.alive, 0);
+        assert_true(status == CN_OK || status == CN_ERROR_MEMORY);
+        assert_int_equal(count_temporary_files(0), status == CN_OK);
+        assert_true(k < 20000);
+    }
+    for (int k = 0; copy == NULL; k++) {
+        fail_at(&c, k);
+        copy = cn_model_load(temporary_path(name), NULL);
+        assert_true(copy != NULL || cn_error_status() == CN_ERROR_MEMORY);
+        assert_true(copy != NULL || c.alive == 0);
+        assert_true(k < 20000);
+    }
+    assert_true(cn_model_is_compiled(copy));
+    cn_model_free(copy);
+    assert_int_equal(c.alive, 0);
+    cn_set_allocator(NULL);
+}
+
+static void test_without_memory(void **state)
+{
+    (void)state;
+    cn_model *model = trainable_model();
+    fit(model, 1);
+    check_without_memory(model, "m.keras");
+    (void)count_temporary_files(1);
+    check_without_memory(model, "m.h5");
+    cn_model_free(model);
+}
+
 /* A long list of names does not fit one attribute. */
 static void test_many_layers(void **state)
 {
@@ -749,6 +789,7 @@ int main(void)
         cmocka_unit_test(test_uncompiled),
         cmocka_unit_test_teardown(test_refusals, empty_temporary_folder),
         cmocka_unit_test_setup(test_paths, empty_temporary_folder),
+        cmocka_unit_test_setup(test_without_memory, empty_temporary_folder),
         cmocka_unit_test(test_many_layers),
         cmocka_unit_test(test_same_bytes),
     };

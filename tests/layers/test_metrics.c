@@ -105,7 +105,8 @@ static void free_stored(stored *s)
 }
 
 /* golden/keras3/train/losses.json, its list "metrics" in its order. F1's five numbers are written
- * as their mean. */
+ * as their mean. The two of the best k are counted by hand: the file has 1 there, although one of
+ * the six right classes has the lowest prediction of its row and another is third. */
 static const struct keras3 {
     const char *metric, *name;
     double value;
@@ -113,7 +114,7 @@ static const struct keras3 {
     {"CategoricalAccuracy", "categorical_accuracy", 0.5},
     {"SparseCategoricalAccuracy", "sparse_categorical_accuracy", 0.5},
     {"BinaryAccuracy", "binary_accuracy", 0.5666666626930237},
-    {"TopKCategoricalAccuracy(k=2)", "top_k_categorical_accuracy", 1.0},
+    {"TopKCategoricalAccuracy(k=2)", "top_k_categorical_accuracy", 4 / 6.0},
     {"MeanSquaredError", "mean_squared_error", 1.3609048128128052},
     {"RootMeanSquaredError", "root_mean_squared_error", 1.1665782928466797},
     {"MeanAbsoluteError", "mean_absolute_error", 0.895412266254425},
@@ -128,7 +129,7 @@ static const struct keras3 {
     {"MeanIoU(num_classes=5)", "mean_io_u", 0.25},
     {"OneHotMeanIoU(num_classes=5)", "one_hot_mean_io_u", 0.25},
     {"Accuracy", "accuracy", 0.5},
-    {"SparseTopKCategoricalAccuracy(k=2)", "sparse_top_k_categorical_accuracy", 1.0},
+    {"SparseTopKCategoricalAccuracy(k=2)", "sparse_top_k_categorical_accuracy", 4 / 6.0},
 };
 
 static void test_keras3(void **state)
@@ -513,7 +514,7 @@ static void test_refused(void **state)
          "10000",
          {2, {-1, 3}}},
         {"precision",
-         "precision: the target (None) does not suit the prediction (None, 3); it "
+         "precision: the target (None,) does not suit the prediction (None, 3); it "
          "must have its shape",
          {1, {-1}}},
         {"sparse_categorical_accuracy",

@@ -116,10 +116,13 @@ static const struct golden {
     {"lion", "Lion(learning_rate=0.01)"},
 };
 
-static cn_array *read_array(cn_npz *npz, const char *format, const char *name, int number)
+static cn_array *CN_PRINTF(2, 3) read_array(cn_npz *npz, const char *format, ...)
 {
     char text[64];
-    (void)snprintf(text, sizeof text, format, name, number);
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
     cn_array *array = cn_npz_read(npz, text);
     if (!array)
         fail_msg("%s", cn_error_message());
@@ -151,8 +154,8 @@ static void test_golden(void **state)
     assert_non_null(npz);
     cn_array *start[] = {cn_npz_read(npz, "w0"), cn_npz_read(npz, "b0")};
     trained t = train(golden->optimizer, 2, start, NULL);
-    cn_array *w = read_array(npz, "%s_w", golden->name, 0);
-    cn_array *b = read_array(npz, "%s_bfinal", golden->name, 0);
+    cn_array *w = read_array(npz, "%s_w", golden->name);
+    cn_array *b = read_array(npz, "%s_bfinal", golden->name);
     int64_t count = cn_array_count(t.variables[0]->value);
     for (int i = 0; i < steps; i++) {
         set_gradient(&t, 0, npz, "gw", i);
