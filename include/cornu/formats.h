@@ -131,7 +131,8 @@ CN_API cn_status cn_model_load_weights(cn_model *model, const char *path,
 /* Writes a model for Keras 3 (and for cn_model_load), by the name's ending: .keras or .h5 (Keras 2
  * reads that too, unless a functional model in it calls another model) with the state of a compiled
  * model, .weights.h5 or .json. A .keras file also keeps where a training stands, so that cn_fit()
- * goes on from it, bit for bit; layers that draw random numbers need a seed of their own for that.
+ * goes on from it, bit for bit; layers that draw random numbers need a seed of their own for that,
+ * and what cn_model_add_loss() added has to be added again.
  * CN_ERROR_UNSUPPORTED if the model has something that Keras has not; but the initializer
  * "bilinear", which it has not, becomes "zeros" in a file that has the weights, and the optimizers
  * of Keras 1 and 2 go by Keras 3's formulas when Keras 3 goes on with them. */

@@ -118,6 +118,14 @@ static cn_status copy_leaf(copier *c, const cn__node *node)
     return copy != NULL ? cn__map_set(&c->copies, node->out[0], copy) : cn_error_status();
 }
 
+static bool is_among(const cn_tensor *tensor, cn_tensor *const *list, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (list[i] == tensor)
+            return true;
+    return false;
+}
+
 static cn_status copy_one(copier *c, const cn__node *node)
 {
     if (node->inputs == 0)
@@ -127,9 +135,12 @@ static cn_status copy_one(copier *c, const cn__node *node)
         in[i] = cn__map_get(&c->copies, node->in[i]);
     cn__copying copying = {c->program->training, &c->uses};
     CN__TRY(cn__simplify(&copying, node, in, out));
-    for (int i = 0; i < node->outputs; i++)
+    for (int i = 0; i < node->outputs; i++) {
         if (cn__map_get(&c->copies, node->out[i]) == NULL)
             CN__TRY(cn__map_set(&c->copies, node->out[i], out[i]));
+        if (node->out[i]->origin != NULL && !is_among(out[i], in, node->inputs))
+            out[i]->name = node->out[i]->name; /* the layer's, for traces */
+    }
     return CN_OK;
 }
 

@@ -233,6 +233,48 @@ static void test_streams(void **state)
     cn_function_free(f);
 }
 
+/* ---- traces ---- */
+
+typedef struct told {
+    int count;
+    cn_trace last;
+    cn_shape in, out;
+} told;
+
+static void listen(const cn_trace *trace, void *context)
+{
+    told *t = context;
+    t->count++;
+    t->last = *trace;
+    t->in = *trace->in[0];
+    t->out = *trace->out;
+}
+
+/* A tracer hears of every operation until it is taken away. */
+static void test_trace(void **state)
+{
+    (void)state;
+    told t = {0};
+    cn_shape shape = cn_shape_of(2, 3), square = cn_shape_of(3, 4);
+    cn_tensor *x = input(shape);
+    cn_array *matrix = cn_array_new(CN_FLOAT32, &square), *in = numbers(shape), *out;
+    cn_function *f =
+        cn_function_new(cn_tensors(x), cn_tensors(cn_op_matmul(x, cn_op_constant(x, matrix))));
+    for (int i = 0; i < 2; i++) {
+        cn_set_tracer(i == 0 ? listen : NULL, &t);
+        assert_int_equal(cn_function_run(f, (const cn_array *[]){in}, &out, false, NULL), CN_OK);
+        cn_array_free(out);
+        assert_int_equal(t.count, 1);
+    }
+    assert_string_equal(t.last.operation, "conv");
+    assert_string_equal(t.last.algorithm, "direct");
+    assert_true(t.last.multiplications == 2 * 3 * 4 && t.last.milliseconds >= 0);
+    assert_true(cn_shape_count(&t.in) == 6 && cn_shape_count(&t.out) == 8);
+    cn_array_free(in);
+    cn_array_free(matrix);
+    cn_function_free(f);
+}
+
 int main(void)
 {
     test_seed();
@@ -245,6 +287,7 @@ int main(void)
         cmocka_unit_test(test_matrices),
         cmocka_unit_test_teardown(test_passing_shortage, restore_allocator),
         cmocka_unit_test(test_streams),
+        cmocka_unit_test(test_trace),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
