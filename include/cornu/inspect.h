@@ -110,9 +110,10 @@ typedef struct cn_maps_picture_options {
                             is about 1200 pixels on a side */
 } cn_maps_picture_options;
 
-/* A picture of feature maps, a tile for each, labelled with the filter's number, in a grid:
- * (height, width, 3), 0 to 255, for cn_image_write. Every tile has a scale of its own. Small maps
- * are enlarged by whole factors; of maps that are larger than a tile the means are drawn.
+/* A picture of feature maps, a tile for each, labelled with the filter's number and the greatest
+ * absolute value of its map (0: the filter is dead), in a grid: (height, width, 3), 0 to 255, for
+ * cn_image_write. Every tile has a scale of its own. Small maps are enlarged by whole factors; of
+ * maps that are larger than a tile the means are drawn.
  *
  *     maps     of one image: (1, ...) as from cn_deconvnet_maps
  *     filters  the `count` filters to draw, in this order; NULL: all

@@ -14,6 +14,7 @@
 struct cn_pool {
     int threads;
     pthreadpool_t workers; /* NULL for one thread */
+    uint32_t flags;
 };
 
 /* CORNU_NUM_THREADS, or 0 if it is not set to a positive number. */
@@ -54,6 +55,9 @@ cn_pool *cn_pool_new(int threads)
     if (!pool)
         return NULL;
     pool->threads = threads;
+    /* Workers wait for the next work in a loop, which is quick, unless they take the processor from
+     * one that has work left. */
+    pool->flags = threads > threads_of_machine() ? PTHREADPOOL_FLAG_YIELD_WORKERS : 0;
     if (threads == 1)
         return pool;
     pool->workers = pthreadpool_create((size_t)threads);
@@ -109,6 +113,6 @@ void cn__pool_run(cn_pool *pool, cn__task task, void *context, size_t count)
     }
     job work = {.task = task, .context = context};
     atomic_store_explicit(&work.order, 1, memory_order_release);
-    pthreadpool_parallelize_1d(pool->workers, run_one, &work, count, 0);
+    pthreadpool_parallelize_1d(pool->workers, run_one, &work, count, pool->flags);
     (void)atomic_load_explicit(&work.order, memory_order_acquire);
 }

@@ -182,6 +182,7 @@ static cn_status read_training(cn__keras *k, const cn__h5 *h5, json_t **config)
     CN__TRY(cn__h5_text(h5, k->arena, "/", "training_config", &text));
     CN__TRY(cn__h5_text(h5, k->arena, "/", "keras_version", &version));
     k->old_optimizer = has_old_optimizer(k, version);
+    k->sorted_optimizer = k->version == 1 || (version != NULL && strncmp(version, "2.0.", 4) == 0);
     if (text == NULL)
         return CN_OK;
     *config = cn__json_parse(text, strlen(text));

@@ -24,7 +24,8 @@ typedef struct cn__keras {
     bool corner_bilinear;       /* bilinear enlarging as on TensorFlow 1 */
     cn_data_format data_format; /* of Keras 1's layers that do not tell */
     int models;                 /* made so far, for names */
-    bool old_optimizer; /* until 2.10: formulas of their own, variables grouped by their kinds */
+    bool old_optimizer;    /* until 2.10: formulas of their own, variables grouped by their kinds */
+    bool sorted_optimizer; /* and by their weights' names */
 } cn__keras;
 
 /* ---- JSON (keras_json.c) ---- */

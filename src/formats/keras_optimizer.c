@@ -4,7 +4,7 @@
  *   Keras 3, and 2 from 2.11 on   iteration, rate (Keras 3 without a schedule), then the arrays as
  *                                 cn__optimizer_variable_at() has them: weight by weight
  *   until 2.10                    iterations, then kind by kind; RMSprop at first had no iterations
- *   Keras 1                       the same, the weights in the order of their names
+ *   Keras 1 and first 2.0         the same, the weights in the order of their names in the file
  *
  * Nadam's product of momenta stands first or last, so that arrays and single numbers are told apart
  * by their shapes. Keras 2's Adam has arrays of one element for what it does not keep. */
@@ -83,7 +83,7 @@ static cn_status find_in_file(const cn__keras *k, const cn__h5 *h5, state *s)
 
 /* ---- our side ---- */
 
-/* A trained weight, for the order of Keras 1. */
+/* A trained weight. */
 typedef struct trained {
     const char *name;
     const cn_layer *layer;
@@ -93,19 +93,26 @@ typedef struct trained {
 /* Which layer's weight a variable is. */
 typedef struct search {
     const cn__keras *k;
+    const cn__h5 *h5;
     const cn__compiled *compiled;
     trained *found;
 } search;
 
-/* Keras 1's name of a weight: "convolution2d_1_W". */
-static const char *name_in_1(cn__arena *arena, const cn_layer *layer, int weight)
+/* The name of a weight in the file. Those of nested models, which are listed with others, get one
+ * such as Keras 2 gives. */
+static cn_status name_in_file(const search *s, const cn_layer *layer, int weight, const char **name)
 {
-    static const char *const names[][2] = {{"kernel", "W"}, {"bias", "b"}, {"alpha", "alphas"}};
-    const char *name = layer->weights[weight].name;
-    for (size_t i = 0; i < CN__COUNT(names); i++)
-        if (strcmp(names[i][0], name) == 0)
-            name = names[i][1];
-    return cn__arena_printf(arena, "%s_%s", layer->name, name);
+    const char *group = cn__arena_printf(s->k->arena, "/model_weights/%s", layer->name);
+    const char *const *names = NULL;
+    int count = 0;
+    if (group == NULL)
+        return cn_error_status();
+    if (cn__h5_has(s->h5, group))
+        CN__TRY(cn__h5_texts(s->h5, s->k->arena, group, "weight_names", &names, &count));
+    *name = weight < count
+                ? names[weight]
+                : cn__arena_printf(s->k->arena, "%s/%s", layer->name, layer->weights[weight].name);
+    return *name != NULL ? CN_OK : cn_error_status();
 }
 
 static cn_status look(cn_layer *layer, bool trainable, void *context)
@@ -115,23 +122,28 @@ static cn_status look(cn_layer *layer, bool trainable, void *context)
         for (int j = 0; j < s->compiled->weight_count; j++) {
             if (s->compiled->weights[j].variable != layer->weights[i].variable)
                 continue;
-            const char *name = name_in_1(s->k->arena, layer, i);
-            if (name == NULL)
-                return cn_error_status();
-            s->found[j] = (trained){name, layer, i, j};
+            s->found[j] = (trained){NULL, layer, i, j};
+            if (s->k->old_optimizer)
+                CN__TRY(name_in_file(s, layer, i, &s->found[j].name));
         }
     return CN_OK;
 }
 
-static int compare(const void *a, const void *b)
+static int by_name(const void *a, const void *b)
 {
     return strcmp(((const trained *)a)->name, ((const trained *)b)->name);
 }
 
-/* The trained weights in the order of the file. */
-static cn_status order_weights(const cn__keras *k, const cn_model *model, trained **order)
+static int by_place(const void *a, const void *b)
 {
-    search s = {k, cn__model_compiled(model), NULL};
+    return ((const trained *)a)->place - ((const trained *)b)->place;
+}
+
+/* The trained weights in the order of the model. */
+static cn_status find_weights(const cn__keras *k, const cn__h5 *h5, const cn_model *model,
+                              trained **weights)
+{
+    search s = {k, h5, cn__model_compiled(model), NULL};
     size_t count = (size_t)s.compiled->weight_count;
     s.found = cn__arena_alloc(k->arena, count * sizeof *s.found);
     if (s.found == NULL)
@@ -140,9 +152,7 @@ static cn_status order_weights(const cn__keras *k, const cn_model *model, traine
     for (size_t i = 0; i < count; i++)
         if (s.found[i].layer == NULL)
             return cn__fail(CN_ERROR_ARGUMENT, "a trained weight is in none of the layers");
-    if (k->version == 1)
-        qsort(s.found, count, sizeof *s.found, compare);
-    *order = s.found;
+    *weights = s.found;
     return CN_OK;
 }
 
@@ -218,6 +228,21 @@ static bool match_arrays(const cn__keras *k, const cn__compiled *c, const traine
     return used == own->count;
 }
 
+/* The versions do not tell for certain which order it is, but the shapes do, nearly always. */
+static bool match_in_some_order(const cn__keras *k, const cn__compiled *c, trained *order,
+                                const list *file, list *own)
+{
+    size_t count = (size_t)c->weight_count;
+    for (int i = 0; i < 1 + k->old_optimizer; i++) {
+        if (k->old_optimizer)
+            qsort(order, count, sizeof *order,
+                  k->sorted_optimizer == (i == 0) ? by_name : by_place);
+        if (match_arrays(k, c, order, file, own))
+            return true;
+    }
+    return false;
+}
+
 /* The file may lack the rate, or all numbers. */
 static bool match_numbers(const list *file, list *own)
 {
@@ -278,8 +303,8 @@ static cn_status read_all(const cn__keras *k, const cn__h5 *h5, const cn_model *
     trained *order = NULL;
     CN__TRY(find_in_file(k, h5, file));
     CN__TRY(find_own(c->optimizer, own));
-    CN__TRY(order_weights(k, model, &order));
-    if (!match_arrays(k, c, order, &file->arrays, &own->arrays) ||
+    CN__TRY(find_weights(k, h5, model, &order));
+    if (!match_in_some_order(k, c, order, &file->arrays, &own->arrays) ||
         !match_numbers(&file->numbers, &own->numbers)) {
         cn_clear_error(); /* as in Keras, the optimizer begins anew then */
         return CN_OK;

@@ -21,7 +21,7 @@ enum {
 
 #define MOST_PIXELS ((int64_t)1 << 28)
 
-static const cn__rgb black = {0, 0, 0}, dark_grey = {70, 70, 70};
+static const cn__rgb black = {0, 0, 0}, dark_grey = {70, 70, 70}, light_grey = {200, 200, 200};
 
 typedef struct layout {
     int64_t columns, rows;
@@ -121,6 +121,8 @@ static void draw_cell(cn_array *picture, const cn__cell *cell, const layout *l, 
     for (int t = 0; t < cell->tiles; t++) {
         const cn__tile *tile = &cell->tile[t];
         int64_t zoom = zoom_of(tile, l->tile_pixels);
+        cn__canvas_fill(picture, y + LABEL_LINE - 1, x - 1, tile->height * zoom + 2,
+                        tile->width * zoom + 2, light_grey); /* a frame: tiles may be white */
         cn__canvas_tile(picture, y + LABEL_LINE, x, tile, zoom);
         x += tile->width * zoom + TILE_GAP;
     }

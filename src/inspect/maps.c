@@ -116,13 +116,13 @@ static bool has_negative(const cn_array *array)
     return false;
 }
 
-/* The greatest value of a tile that is not negative anywhere. */
+/* The greatest absolute value of a tile. */
 static float greatest(const cn__tile *tile)
 {
     float high = 0;
     for (int64_t y = 0; y < tile->height; y++)
         for (int64_t x = 0; x < tile->width; x++) {
-            float value = tile->values[y * tile->row + x * tile->pixel];
+            float value = fabsf(tile->values[y * tile->row + x * tile->pixel]);
             high = value > high ? value : high;
         }
     return high;
@@ -134,7 +134,7 @@ static cn__tile map_tile(const images *maps, int64_t filter, bool is_signed)
                                     maps->channels, filter);
     tile.scaling = is_signed ? CN__SYMMETRIC : CN__FIXED;
     tile.colours = is_signed ? CN__SIGNED : CN__GREY;
-    tile.high = is_signed ? 0 : greatest(&tile);
+    tile.high = greatest(&tile);
     return tile;
 }
 
@@ -182,8 +182,10 @@ static cn_array *draw(const images *maps, const images *projections, const int64
     bool is_signed = has_negative(maps->array);
     for (int64_t i = 0; cells && i < count; i++) {
         int64_t filter = filters ? filters[i] : i;
-        (void)snprintf(cells[i].label, sizeof cells[i].label, "#%" PRId64, filter);
-        cells[i].tile[cells[i].tiles++] = map_tile(maps, filter, is_signed);
+        cn__tile tile = map_tile(maps, filter, is_signed);
+        (void)snprintf(cells[i].label, sizeof cells[i].label, "#%" PRId64 " %.2g", filter,
+                       (double)tile.high);
+        cells[i].tile[cells[i].tiles++] = tile;
         if (projections->array)
             cells[i].tile[cells[i].tiles++] = projection_tile(projections, i);
     }

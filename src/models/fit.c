@@ -69,6 +69,8 @@ static cn_status collect(const cn_model *model, cn__records *records)
     int count = 0;
     CN__TRY(add_number(records, "epoch", (double)fitting->epoch));
     CN__TRY(add_number(records, "batch", (double)fitting->batch));
+    if (fitting->ended != NULL)
+        CN__TRY(cn__history_replace_last(fitting->history, *fitting->ended));
     CN__TRY(cn__history_to_records(fitting->history, records));
     if (fitting->in_progress)
         CN__TRY(cn__callbacks_to_records(fitting->callbacks, records));
@@ -278,15 +280,19 @@ static cn_status event(fit *f, cn_event event)
     return cn__callbacks_run(f->o->callbacks, event, &f->training);
 }
 
-/* The end of an epoch goes into the history with what callbacks add to its logs, and before those
- * that write it down. */
+/* The end of an epoch is in the history whenever a callback may save it, with what callbacks before
+ * it have added to the logs. Those that write it down come after all others. */
 static cn_status end_epoch(fit *f)
 {
     cn_training *t = &f->training;
     f->fitting->epoch = t->epoch + 1;
     f->fitting->batch = 0;
-    CN__TRY(cn__callbacks_run_round(f->o->callbacks, false, CN_EPOCH_END, t));
     CN__TRY(cn__history_append(f->fitting->history, t->logs));
+    f->fitting->ended = &t->logs;
+    cn_status status = cn__callbacks_run_round(f->o->callbacks, false, CN_EPOCH_END, t);
+    f->fitting->ended = NULL;
+    CN__TRY(status);
+    CN__TRY(cn__history_replace_last(f->fitting->history, t->logs));
     return cn__callbacks_run_round(f->o->callbacks, true, CN_EPOCH_END, t);
 }
 

@@ -10,6 +10,7 @@ typedef struct cn__fitting {
     cn_history *history;
     int64_t epoch, batch;       /* to begin with, when it is resumed */
     bool in_progress;           /* `callbacks` are alive */
+    const cn_logs *ended;       /* of the epoch that callbacks are told the end of; else NULL */
     cn_callback_list callbacks; /* of the training in progress */
     cn__records resumed;        /* by the next training; none if it begins anew */
 } cn__fitting;

@@ -136,6 +136,14 @@ cn_status cn__history_append(cn_history *history, cn_logs logs)
     return CN_OK;
 }
 
+cn_status cn__history_replace_last(cn_history *history, cn_logs logs)
+{
+    history->epochs--;
+    cn_status status = cn__history_append(history, logs);
+    history->epochs += status != CN_OK;
+    return status;
+}
+
 /* ---- records ---- */
 
 cn_status cn__history_to_records(const cn_history *history, cn__records *records)

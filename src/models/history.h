@@ -11,6 +11,9 @@ void cn__history_free(cn_history *history);
 /* Adds an epoch. A name that is new is NaN for the epochs before, one that is missing NaN for this
  * one. On failure the history is as it was. */
 cn_status cn__history_append(cn_history *history, cn_logs logs);
+/* Puts other logs in the place of the last epoch's; names that only those had stay. On failure the
+ * history is as it was. */
+cn_status cn__history_replace_last(cn_history *history, cn_logs logs);
 /* Forgets all epochs and names. */
 void cn__history_clear(cn_history *history);
 

@@ -403,8 +403,6 @@ static void test_several_outputs(void **state)
     }
 }
 
-/* The first array of an optimizer that began with momentum or m, turned to Cornu's axes: that of a
- * true convolution's kernel is flipped. */
 static void test_training_of_older_keras(void **state)
 {
     (void)state;
@@ -440,6 +438,26 @@ static void test_training_of_older_keras(void **state)
         assert_int_equal(filled, files[i].arrays);
         cn_model_free(model);
     }
+}
+
+/* A kernel's momentum is turned as the kernel is: that of a true convolution is flipped. */
+static void test_turned_momentum(void **state)
+{
+    (void)state;
+    const char *path = golden("keras2-theano/H_train_sgd_momentum_after8steps.h5");
+    cn_model *model = cn_model_load(path, NULL);
+    cn__h5 h5;
+    float file[3 * 3 * 8];
+    assert_non_null(model);
+    assert_int_equal(cn__h5_open(path, &h5), CN_OK);
+    assert_int_equal(cn__h5_read(&h5, "/optimizer_weights/training/SGD/moment_0", 72, file), CN_OK);
+    cn__h5_close(&h5);
+    cn__optimizer_variable v;
+    cn__optimizer_variable_at(cn__model_compiled(model)->optimizer, 2, &v);
+    assert_int_equal(cn_shape_count(&v.shape), 72);
+    for (int tap = 0; tap < 9; tap++)
+        assert_memory_equal(v.values + 8 * tap, file + 8 * (8 - tap), 8 * sizeof(float));
+    cn_model_free(model);
 }
 
 /* What Keras 1's optimizers do otherwise is kept in .keras beside what Keras 3 reads. */
@@ -779,6 +797,7 @@ int main(void)
         cmocka_unit_test(test_training_of_keras_3),
         cmocka_unit_test(test_several_outputs),
         cmocka_unit_test(test_training_of_older_keras),
+        cmocka_unit_test(test_turned_momentum),
         cmocka_unit_test(test_older_optimizer_is_kept),
         cmocka_unit_test(test_nested_outputs),
         cmocka_unit_test(test_options),

@@ -16,7 +16,7 @@
 
 /* ---- a network and its data ---- */
 
-enum { side = 16 };
+enum { side = 8 };
 
 static void assert_ok(cn_status status)
 {

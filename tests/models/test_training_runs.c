@@ -56,11 +56,10 @@ static cn_model *generator(const run *r)
         cn_input({6}), cn_dense(24, .use_bias = CN_FALSE), cn_batch_normalization(),
         cn_leaky_relu(), cn_reshape({2, 2, 6}),
         cn_conv2d_transpose(4, {5, 5}, .strides = {2, 2}, .padding = CN_SAME, .use_bias = CN_FALSE),
-        cn_batch_normalization(), cn_activation("relu"),
-        cn_conv2d_transpose(3, {4, 4}, .strides = {2, 2}, .padding = CN_SAME, .activation = "relu"),
-        cn_conv2d_transpose(2, {3, 3}, .strides = {2, 2}, .output_padding = {1, 1},
-                            .activation = "relu"),
-        cn_conv2d_transpose(1, {3, 3}, .padding = CN_SAME, .activation = "tanh"));
+        cn_batch_normalization(), cn_leaky_relu(),
+        cn_conv2d_transpose(3, {4, 4}, .strides = {2, 2}, .padding = CN_SAME, .activation = "tanh"),
+        cn_conv2d_transpose(2, {3, 3}, .strides = {2, 2}, .output_padding = {1, 1}),
+        cn_conv2d_transpose(1, {3, 3}, .padding = CN_SAME, .dilation_rate = {2, 2}));
 }
 
 static cn_model *zoo(const run *r)
@@ -380,10 +379,32 @@ static bool was_resumed(const replay *p)
 }
 
 /* What Keras did after it had read the file that it had written. */
-static bool resume(const replay *p, cn_model *model)
+static bool go_on(const replay *p, cn_model *model)
 {
     return train_and_compare(p, model, resumed_steps, "resume_losses") &&
            compare_weights(p, model, "resumed");
+}
+
+/* The same with what is read from Keras' file, if there is one of that kind. */
+static bool go_on_from_file(const replay *p, const char *ending)
+{
+    const char *path = golden("keras3/train/%s.%s", p->run->name, ending);
+    FILE *file = fopen(path, "rb");
+    if (file == NULL)
+        return true;
+    (void)fclose(file);
+    cn_model *model = cn_model_load(path, NULL);
+    bool good = model != NULL && cn_model_is_compiled(model) && go_on(p, model);
+    if (!good)
+        print_error("%s.%s: %s\n", p->run->name, ending, cn_error_message());
+    cn_model_free(model);
+    return good;
+}
+
+static bool resume(const replay *p)
+{
+    return !was_resumed(p) ||
+           (go_on(p, p->model) && go_on_from_file(p, "keras") && go_on_from_file(p, "h5"));
 }
 
 static bool replay_run(const run *r)
@@ -397,7 +418,7 @@ static bool replay_run(const run *r)
         good = compare_weights(&p, p.model, "after");
         good = compare_optimizer(&p) && good;
         good = compare_evaluation(&p) && good;
-        good = (!was_resumed(&p) || resume(&p, p.model)) && good;
+        good = resume(&p) && good;
     }
     end(&p);
     return good;
@@ -415,10 +436,72 @@ static void test_runs(void **state)
     assert_int_equal(good, all);
 }
 
+/* ---- two outputs ---- */
+
+/* Of four steps on the same batch, before each. */
+static const char *const logged[] = {"loss", "cls_loss", "recon_loss", "cls_accuracy", "recon_mae"};
+static const double logs_of_keras[4][5] = {
+    {1.507318139076233, 1.4609297513961792, 0.09277675300836563, 0.25, 0.2621760964393616},
+    {1.4598722457885742, 1.4136496782302856, 0.09244506806135178, 0.25, 0.26180940866470337},
+    {1.4098352193832397, 1.36381196975708, 0.09204649180173874, 0.25, 0.2613424062728882},
+    {1.3693381547927856, 1.323443055152893, 0.09179022908210754, 0.5, 0.2610322833061218},
+};
+
+static bool same_logs(int step, cn_logs logs)
+{
+    bool good = true;
+    for (int i = 0; i < 5; i++) {
+        char what[80];
+        (void)snprintf(what, sizeof what, "step %d: %s", step, logged[i]);
+        good = same_number(what, cn_logs_get(logs, logged[i]), logs_of_keras[step][i]) && good;
+    }
+    return good;
+}
+
+static void test_two_outputs(void **state)
+{
+    (void)state;
+    run r = {.name = "two outputs"};
+    replay p = {.run = &r,
+                .model = cn_model_load(golden("keras3/h_multi_output.keras"), NULL),
+                .npz = cn_npz_open(golden("keras3/h_multi_output.npz"))};
+    cn_array *x = cn_npz_read(p.npz, "x_train"), *t = cn_npz_read(p.npz, "t");
+    cn_array *x0 = cn_npz_read(p.npz, "x0"), *out[2] = {NULL};
+    cn_logs logs;
+    assert_true(set_weights(p.model, p.npz, "before"));
+    assert_int_equal(cn_compile(p.model, .optimizer = "SGD(learning_rate=0.05, momentum=0.9)",
+                                .loss = {"categorical_crossentropy", "mse"},
+                                .loss_weights = {1, 0.5F},
+                                .metrics = {"cls:accuracy", "recon:mae"}),
+                     CN_OK);
+    assert_int_equal(cn_model_evaluate(p.model, cn_arrays(x), cn_arrays(t, x), 5, &logs, NULL),
+                     CN_OK);
+    assert_true(same_logs(0, logs));
+    for (int step = 0; step < 4; step++) {
+        assert_int_equal(cn_model_train_on_batch(p.model, cn_arrays(x), cn_arrays(t, x),
+                                                 (cn_array_list){0}, &logs, NULL),
+                         CN_OK);
+        assert_true(same_logs(step, logs));
+    }
+    assert_true(compare_weights(&p, p.model, "after"));
+    assert_int_equal(cn_model_predict(p.model, (const cn_array *const *)&x0, out, 0, NULL), CN_OK);
+    for (int i = 0; i < 2; i++) {
+        cn_array *wanted = cn_npz_read(p.npz, i == 0 ? "y0" : "y1");
+        assert_true(same_array("y", out[i], wanted));
+        cn_array_free(wanted);
+        cn_array_free(out[i]);
+    }
+    cn_array_free(x);
+    cn_array_free(t);
+    cn_array_free(x0);
+    end(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_two_outputs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

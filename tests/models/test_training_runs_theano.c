@@ -31,7 +31,7 @@ static const run runs[] = {
     {KERAS_1, "adamax(version=1)", "adamax", 12, 6, false},
     {KERAS_1, "nadam(version=1)", "nadam", 12, 6, false},
     {"keras1-theano/08_batchnorm_training.json", "keras1-theano/08_batchnorm_training.npz", 1,
-     "SGD(version=1, lr=0.1)", NULL, 4, 8, false},
+     "SGD(version=1, lr=0.1)", NULL, 4, 8, true},
     {KERAS_2, "SGD(version=2, learning_rate=0.05, momentum=0.9)", "sgd_momentum", 8, 6, false},
     {KERAS_2, "SGD(version=2, learning_rate=0.05, momentum=0.9, decay=0.01, nesterov=True)",
      "sgd_nesterov_decay", 8, 6, false},

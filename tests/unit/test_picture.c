@@ -166,8 +166,10 @@ static void test_grid(void **state)
     assert_int_equal(cn_array_shape(picture)->dim[1], 10 + 3 * (48 + 3 + 48 + 10));
     assert_int_equal(count_dark(picture), 6 * 2 * 48 * 48);
     is_pixel(picture, 21, 10, 0, 0, 0);
-    is_pixel(picture, 20, 10, 255, 255, 255);
-    is_pixel(picture, 21, 10 + 48, 255, 255, 255);
+    is_pixel(picture, 20, 10, 200, 200, 200); /* the frame */
+    is_pixel(picture, 19, 10, 255, 255, 255);
+    is_pixel(picture, 21, 10 + 48, 200, 200, 200);
+    is_pixel(picture, 21, 10 + 48 + 1, 255, 255, 255);
     is_pixel(picture, 21, 10 + 48 + 3, 0, 0, 0);
     cn_array_free(picture);
 
