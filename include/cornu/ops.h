@@ -42,6 +42,7 @@ typedef struct cn_conv {
     int64_t dilation[3];  /* 0 means 1 */
     int64_t before[3]; /* zero padding (transposed: crop) before the first position; may be < 0 */
     int64_t out[3];    /* extents of the output */
+    bool direct_only;  /* compute every product: no minimal filtering (see cn_conv_plan_new) */
 } cn_conv;
 
 typedef enum cn_padding {

@@ -9,6 +9,9 @@
  * "Adam(learning_rate=CosineDecay(initial_learning_rate=0.01, decay_steps=1000))",
  * "CategoricalCrossentropy(label_smoothing=0.1)". Formulas and defaults are those of Keras 3.
  *
+ * While one thread trains a model, others may predict with it: a prediction sees the weights
+ * between two steps.
+ *
  * Training gives the same bits for any number of threads, and for a run that was cut off and
  * resumed from its checkpoint.
  */
@@ -46,8 +49,8 @@ CN_API bool cn_model_is_compiled(const cn_model *model);
  * compiled again. */
 CN_API cn_status cn_model_compile_options(const cn_model *model, cn_compile_options *options);
 
-/* Adds a tensor of the model's graph to what training makes small: the sum of its elements; for a loss that
- * is not between an output and a target. Call it before cn_model_compile(). */
+/* Adds a tensor of the model's graph to what training makes small: the sum of its elements; for a
+ * loss that is not between an output and a target. Call it before cn_model_compile(). */
 CN_API cn_status cn_model_add_loss(cn_model *model, cn_tensor *loss);
 
 /* The learning rate of the next step. Setting it fails where a schedule rules it. */

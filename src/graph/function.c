@@ -153,9 +153,12 @@ static cn_status run_call(cn_function *function, const cn_array *const *in, cn_a
     if (program == NULL)
         return cn_error_status();
     cn_status status = make_outputs(function, program, c->arrays, c->out);
-    if (status == CN_OK)
-        status =
-            cn__program_run(program, c->in, c->out, atomic_fetch_add(&function->runs, 1), pool);
+    if (status == CN_OK) {
+        uint64_t number = atomic_fetch_add(&function->runs, 1);
+        cn__graph_lock_weights(function->graph, false);
+        status = cn__program_run(program, c->in, c->out, number, pool);
+        cn__graph_unlock_weights(function->graph);
+    }
     for (int i = 0; i < function->outputs.count; i++)
         if (status == CN_OK)
             out[i] = c->arrays[i];

@@ -1,4 +1,6 @@
 /* Graphs: the memory that tensors and nodes live in, joining, and who holds them. */
+#define _GNU_SOURCE /* locks that prefer writers */
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -19,6 +21,7 @@ struct cn_graph {
     int references;
     adopted *first; /* the last adopted */
     cn__map variables;
+    pthread_rwlock_t weights; /* who reads or changes the variables' values */
 };
 
 static _Atomic uint64_t node_numbers;
@@ -34,6 +37,14 @@ cn_graph *cn__graph_new(void)
         return NULL;
     }
     graph->arena = arena;
+    pthread_rwlockattr_t attributes;
+    pthread_rwlockattr_init(&attributes);
+#ifdef PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP
+    /* training goes on while many predict */
+    pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+#endif
+    pthread_rwlock_init(&graph->weights, &attributes);
+    pthread_rwlockattr_destroy(&attributes);
     return graph;
 }
 
@@ -68,6 +79,7 @@ void cn__graph_join(cn_graph *a, cn_graph *b)
     a->references += b->references;
     /* Variables of both keep their two tensors: only new look-ups see the first graph's. */
     cn__map_free(&b->variables);
+    pthread_rwlock_destroy(&b->weights);
     cn__arena *arena = b->arena;
     b->joined = a;
     cn__arena_absorb(a->arena, arena);
@@ -78,6 +90,7 @@ static void destroy(cn_graph *graph)
     for (adopted *each = graph->first; each != NULL; each = each->next)
         each->release(each->object);
     cn__map_free(&graph->variables);
+    pthread_rwlock_destroy(&graph->weights);
     cn__arena_free(graph->arena);
 }
 
@@ -104,6 +117,18 @@ void cn__graph_discard(cn_graph *graph)
 {
     if (graph != NULL && root(graph)->references == 0)
         destroy(root(graph));
+}
+
+void cn__graph_lock_weights(cn_graph *graph, bool to_change)
+{
+    graph = root(graph);
+    (void)(to_change ? pthread_rwlock_wrlock(&graph->weights)
+                     : pthread_rwlock_rdlock(&graph->weights));
+}
+
+void cn__graph_unlock_weights(cn_graph *graph)
+{
+    (void)pthread_rwlock_unlock(&root(graph)->weights);
 }
 
 cn__arena *cn__graph_arena(cn_graph *graph)

@@ -124,6 +124,9 @@ void cn__graph_release(cn_graph *graph);
 void cn__graph_let_go(cn_graph *graph);
 /* Frees the graph if nobody holds it. */
 void cn__graph_discard(cn_graph *graph);
+/* Functions that run hold the lock to read weights; training holds it while it changes them. */
+void cn__graph_lock_weights(cn_graph *graph, bool to_change);
+void cn__graph_unlock_weights(cn_graph *graph);
 /* Memory that lives as long as the graph. */
 cn__arena *cn__graph_arena(cn_graph *graph);
 /* Calls release(object) when the graph is freed. On failure the object is released at once. */

@@ -323,6 +323,8 @@ static cn_status change_weights(const trainer *t, const cn__compiled *c, const p
     float *gradients = cn__optimizer_gradients(c->optimizer, &count);
     if (c->hook != NULL)
         CN__TRY(c->hook(gradients, count, c->hook_context));
+    cn_graph *graph = cn__graph_of(c->graph.loss);
+    cn__graph_lock_weights(graph, true); /* others may be predicting */
     cn__optimizer_step(c->optimizer, pool);
     void *const *updates = p->out + t->outputs[false].count + c->graph.trained;
     for (int i = 0; i < c->graph.updates; i++) {
@@ -331,6 +333,7 @@ static cn_status change_weights(const trainer *t, const cn__compiled *c, const p
                (size_t)cn_array_count(variable->value) * sizeof(float));
         cn__variable_changed(variable);
     }
+    cn__graph_unlock_weights(graph);
     return CN_OK;
 }
 
