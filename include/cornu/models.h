@@ -54,6 +54,17 @@ CN_API cn_status cn_model_predict(cn_model *model, const cn_array *const *in, cn
 
 CN_API int64_t cn_model_parameter_count(const cn_model *model, bool trainable_only);
 
+/* All weights, as get_weights() gives them: layer by layer, those of nested models in their place,
+ * each once. A name is "LAYER/WEIGHT". NULL, with a message, if there is no weight of that number.
+ */
+CN_API int cn_model_weight_count(const cn_model *model);
+CN_API const char *cn_model_weight_name(const cn_model *model, int index);
+CN_API const cn_array *cn_model_weight(const cn_model *model, int index);
+/* Copies `value` (of the weight's shape) into the weight. */
+CN_API cn_status cn_model_set_weight(cn_model *model, int index, const cn_array *value);
+/* Copies all weights from a model that has as many, of the same shapes; on failure none. */
+CN_API cn_status cn_model_copy_weights(cn_model *model, const cn_model *from);
+
 /* Keras 3's summary table as text (UTF-8 box drawing, or ASCII), to be released with cn_free_text.
  */
 typedef struct cn_summary_options {

@@ -188,11 +188,14 @@ cn_status cn__layer_add_weight(cn_layer *layer, const char *name, const cn_shape
                         (int)CN__COUNT(layer->weights));
     cn__weight weight = {
         .name = name,
+        .path = cn__arena_printf(layer->arena, "%s/%s", layer->name, name),
         .trainable = trainable,
         .initializer = object(layer, prefix, "initializer"),
         .regularizer = object(layer, prefix, "regularizer"),
         .constraint = object(layer, prefix, "constraint"),
     };
+    if (!weight.path)
+        return CN_ERROR_MEMORY;
     CN__TRY(spend(name, shape));
     cn_array *value = cn_array_new(CN_FLOAT32, shape);
     if (!value)

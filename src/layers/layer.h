@@ -83,6 +83,7 @@ enum { cn__most_layer_outputs = 64 };
 
 typedef struct cn__weight {
     const char *name; /* "kernel" */
+    const char *path; /* "conv2d/kernel" */
     cn__variable *variable;
     bool trainable;          /* unless the layer is not */
     const char *initializer; /* expressions; NULL is none */

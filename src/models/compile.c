@@ -30,13 +30,11 @@ static cn_status add_weights(cn_layer *layer, bool trainable, void *context)
         size_t count = (size_t)c->weight_count;
         CN__TRY(
             cn__grow(&c->weights, &list->weight_capacity, count, count + 1, sizeof *c->weights));
-        const char *name = cn__arena_printf(c->arena, "%s/%s", layer->name, weight->name);
-        if (name == NULL)
-            return cn_error_status();
-        c->weights[c->weight_count++] = (cn__trained){name, weight->variable, weight->constraint};
+        c->weights[c->weight_count++] =
+            (cn__trained){weight->path, weight->variable, weight->constraint};
         if (!cn__regularizer_known(weight->regularizer) ||
             !cn__constraint_known(weight->constraint))
-            return cn__fail_within("%s", name);
+            return cn__fail_within("%s", weight->path);
     }
     return CN_OK;
 }

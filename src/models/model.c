@@ -64,6 +64,7 @@ static cn_status fill(cn_model *model, cn_tensor_list inputs, cn_tensor_list out
     join(model, inputs);
     join(model, outputs);
     CN__TRY(cn__model_trace(model));
+    CN__TRY(cn__model_list_weights(model));
     return check_names(model);
 }
 

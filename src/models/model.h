@@ -35,7 +35,12 @@ struct cn_model {
     bool has_operations;   /* some steps are no layers */
     int layer_count;
     cn_layer **layers; /* in Keras' order, held */
-    cn_graph *graph;   /* held; NULL for a model used as a layer in its own graph */
+    int weight_count;  /* of all layers, nested ones too, each weight once (weights.c) */
+    struct cn__model_weight {
+        cn_layer *layer;
+        int index;
+    } * weights;
+    cn_graph *graph; /* held; NULL for a model used as a layer in its own graph */
     _Atomic(cn_function *) function;
     int added_loss_count; /* cn_model_add_loss() */
     cn_tensor **added_losses;
@@ -51,6 +56,9 @@ const cn__model_step *cn__model_first_step(const cn_model *model, const cn_layer
 
 /* Fills in values, steps and layers from the model's inputs and outputs (order.c). */
 cn_status cn__model_trace(cn_model *model);
+
+/* Lists the weights of the layers. */
+cn_status cn__model_list_weights(cn_model *model);
 
 /* The types of models used as layers. */
 extern const cn__layer_type cn__functional_type, cn__sequential_type;

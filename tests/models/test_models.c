@@ -247,6 +247,35 @@ static void test_without_memory(void **state)
     cn_model_free(m);
 }
 
+/* The weights of nested models stand in their place, and shared ones once. */
+static void test_weights(void **state)
+{
+    (void)state;
+    cn_layer *shared = cn_model_as_layer(line("inner"));
+    cn_tensor *x = cn_input_tensor({1});
+    cn_tensor *y = cn_apply(shared, cn_apply(shared, cn_apply(cn_dense(1, .name = "first"), x)));
+    cn_model *model = cn_model_new(cn_tensors(x), cn_tensors(y)), *other = line("other");
+    assert_int_equal(cn_model_weight_count(model), 4);
+    assert_string_equal(cn_model_weight_name(model, 0), "first/kernel");
+    assert_int_equal(cn_array_count(cn_model_weight(model, 3)), 1);
+    cn_array *seven = cn_array_from(&(cn_shape){.rank = 1, .dim = {1}}, (float[]){7});
+    assert_int_equal(cn_model_set_weight(model, 3, seven), CN_OK);
+    assert_true(cn_array_const_floats(cn_model_weight(model, 3))[0] == 7);
+    assert_int_equal(cn_model_set_weight(model, 2, seven), CN_ERROR_SHAPE);
+    assert_null(cn_model_weight(model, 4));
+    assert_message("has no weight 4; it has 4");
+    assert_int_equal(cn_model_copy_weights(other, model), CN_ERROR_SHAPE);
+    assert_message("has 2 weights, but");
+    cn_model *copy = line("copy");
+    assert_int_equal(cn_model_set_weight(copy, 1, seven), CN_OK);
+    assert_int_equal(cn_model_copy_weights(other, copy), CN_OK);
+    assert_true(predict(other, 1) == 9);
+    cn_array_free(seven);
+    cn_model_free(copy);
+    cn_model_free(other);
+    cn_model_free(model);
+}
+
 static void test_summary(void **state)
 {
     (void)state;
@@ -384,6 +413,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_without_memory, count_memory, check_memory),
         cmocka_unit_test_setup_teardown(test_summary, count_memory, check_memory),
         cmocka_unit_test_setup_teardown(test_summary_of_a_graph, count_memory, check_memory),
+        cmocka_unit_test_setup_teardown(test_weights, count_memory, check_memory),
         cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
