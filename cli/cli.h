@@ -11,8 +11,9 @@
 /* Exit codes. */
 enum {
     CLI_OK = 0,
-    CLI_FAILED = 1, /* the work failed: a file, a shape, memory */
-    CLI_USAGE = 2   /* the command line is wrong */
+    CLI_FAILED = 1,   /* the work failed: a file, a shape, memory */
+    CLI_USAGE = 2,    /* the command line is wrong */
+    CLI_STOPPED = 130 /* a signal ended it; what was done is saved */
 };
 
 typedef enum cli_kind {
@@ -68,10 +69,14 @@ const char *cli_hint(char *text, size_t size, const char *nearest);
 
 /* Sets the name that errors start with: "cornu NAME: ...". */
 void cli_set_name(const char *name);
+/* Prints what every operation does, if CORNU_VERBOSE is set (verbose.c). */
+void cli_trace_if_asked(void);
 /* Print one line to stderr and return the exit code. `hint` is printed as a second line unless it
  * is NULL. cli_fail_library() prints the library's message. */
 int cli_fail(const char *format, ...) CN_PRINTF(1, 2);
 int cli_fail_usage(const char *hint, const char *format, ...) CN_PRINTF(2, 3);
 int cli_fail_library(void);
+/* Prints one line to stderr about something that is no failure. */
+void cli_note(const char *format, ...) CN_PRINTF(1, 2);
 
 #endif

@@ -4,20 +4,23 @@
 
 #include <ctype.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct settings {
     cli_extents input, kernel, stride, dilation, output_padding, output_size;
     int64_t filters, groups;
-    int padding;
+    const char *padding;
     bool json;
     const char *picture;
 } settings;
 
-/* In the order of cn_padding and of the option's choices. */
+/* In the order of cn_padding. */
 static const char *const padding_names[] = {"valid", "same", "causal", "same_theano"};
 
-static const settings defaults = {.filters = 1, .groups = 1};
+enum { PADDINGS = sizeof padding_names / sizeof *padding_names };
+
+static const settings defaults = {.filters = 1, .groups = 1, .padding = "valid"};
 
 #define AT(member) .offset = offsetof(settings, member)
 
@@ -44,11 +47,12 @@ static const cli_option options[] = {
      .help = "stride (default 1)"},
     {.name = "padding",
      .letter = 'p',
-     .kind = CLI_CHOICE,
+     .kind = CLI_TEXT,
      AT(padding),
-     .value = "valid|same|causal|same_theano",
-     .help =
-         "padding (default valid); causal is for conv1d,\nsame_theano is what Keras did on Theano"},
+     .value = "valid|same|causal|same_theano|N[xN]",
+     .help = "padding (default valid); causal is for conv1d,\n"
+             "same_theano is what Keras did on Theano, and numbers\n"
+             "are the cells on either side, as PyTorch counts them"},
     {.name = "dilation",
      .letter = 'd',
      .kind = CLI_EXTENTS,
@@ -86,13 +90,18 @@ static const cli_option options[] = {
     {0},
 };
 
+/* Other names are those of Keras 1 and of PyTorch. */
 static const struct operation {
-    const char *name;
+    const char *name, *keras1, *pytorch;
     int rank;
     bool transposed;
 } operations[] = {
-    {"conv1d", 1, false},          {"conv2d", 2, false},          {"conv3d", 3, false},
-    {"conv1d_transpose", 1, true}, {"conv2d_transpose", 2, true}, {"conv3d_transpose", 3, true},
+    {"conv1d", "convolution1d", NULL, 1, false},
+    {"conv2d", "convolution2d", NULL, 2, false},
+    {"conv3d", "convolution3d", NULL, 3, false},
+    {"conv1d_transpose", "deconvolution1d", "conv_transpose1d", 1, true},
+    {"conv2d_transpose", "deconvolution2d", "conv_transpose2d", 2, true},
+    {"conv3d_transpose", "deconvolution3d", "conv_transpose3d", 3, true},
 };
 
 enum { OPERATIONS = sizeof operations / sizeof *operations };
@@ -115,7 +124,8 @@ static bool same_name(const char *a, const char *b)
 static const struct operation *find_operation(const char *name)
 {
     for (int i = 0; i < OPERATIONS; i++)
-        if (same_name(name, operations[i].name))
+        if (same_name(name, operations[i].name) || same_name(name, operations[i].keras1) ||
+            (operations[i].pytorch && same_name(name, operations[i].pytorch)))
             return &operations[i];
     const char *nearest = cli_nearest(name, &operations->name, OPERATIONS, sizeof *operations);
     char hint[100];
@@ -178,6 +188,68 @@ static bool take_settings(const settings *s, const struct operation *operation, 
     return take_input(s, conv);
 }
 
+/* "1" or "1x2": cells on either side. */
+static bool read_cells(const char *text, cli_extents *cells)
+{
+    *cells = (cli_extents){0};
+    for (;;) {
+        char *end;
+        cells->dim[cells->rank++] = strtoll(text, &end, 10);
+        if (end == text || cells->rank == CN_MAX_RANK)
+            return false;
+        if (*end == '\0')
+            return true;
+        if (*end != 'x' && *end != ',')
+            return false;
+        text = end + 1;
+    }
+}
+
+/* The padding's name, or the cells on either side in conv.before. */
+static bool take_padding(const settings *s, explanation *e)
+{
+    cli_extents cells;
+    e->padding_name = s->padding;
+    for (int i = 0; i < PADDINGS; i++)
+        if (strcmp(s->padding, padding_names[i]) == 0) {
+            e->padding = (cn_padding)i;
+            return true;
+        }
+    e->symmetric = true;
+    if (read_cells(s->padding, &cells))
+        return spread("padding", &cells, e->conv.rank, 0, e->conv.before);
+    (void)cli_fail_usage(NULL,
+                         "--padding takes valid, same, causal, same_theano or numbers such as 1 or "
+                         "1x1, but got `%s`",
+                         s->padding);
+    return false;
+}
+
+/* Below this, no product of two of them overflows. */
+static bool are_small(const cn_conv *c)
+{
+    const int64_t most = INT64_C(1) << 30;
+    for (int i = 0; i < c->rank; i++)
+        if (c->in[i] > most || c->kernel[i] > most || c->stride[i] > most ||
+            c->dilation[i] > most || c->before[i] > most)
+            return false;
+    return true;
+}
+
+/* The output with as many cells on either side, as PyTorch computes it. */
+static void find_symmetric(cn_conv *c, bool transposed, const int64_t *extra, const int64_t *size)
+{
+    for (int i = 0; i < c->rank; i++) {
+        int64_t span = (c->kernel[i] - 1) * c->dilation[i] + 1, cells = 2 * c->before[i];
+        if (size)
+            c->out[i] = size[i];
+        else if (transposed)
+            c->out[i] = (c->in[i] - 1) * c->stride[i] - cells + span + (extra ? extra[i] : 0);
+        else
+            c->out[i] = c->in[i] + cells < span ? 0 : (c->in[i] + cells - span) / c->stride[i] + 1;
+    }
+}
+
 /* Padding and output by the convention asked for; an exit code. */
 static int find_output(const settings *s, explanation *e)
 {
@@ -195,8 +267,13 @@ static int find_output(const settings *s, explanation *e)
     if (s->output_size.rank && !spread("output-size", &s->output_size, e->conv.rank, 1, size))
         return CLI_USAGE;
     e->sized = s->output_size.rank != 0;
-    cn_status status;
-    if (e->sized)
+    cn_status status = CN_OK;
+    if (e->symmetric && !are_small(&e->conv))
+        return cli_fail_usage(NULL, "a padding in numbers goes with numbers up to 2^30");
+    if (e->symmetric)
+        find_symmetric(&e->conv, e->transposed, s->output_padding.rank ? extra : NULL,
+                       e->sized ? size : NULL);
+    else if (e->sized)
         status = cn_conv_transpose_out(&e->conv, e->padding, size);
     else if (e->transposed)
         status = cn_conv_transpose_pad_keras(&e->conv, e->padding,
@@ -247,6 +324,8 @@ static void find_axis(explanation *e, int i)
     a->after = e->transposed ? a->full - a->before - a->out
                              : (a->out - 1) * a->stride + a->span - a->in - a->before;
     a->smallest = (a->in - 1) * a->stride + (e->padding == CN_VALID ? a->span : a->span % 2);
+    if (e->symmetric)
+        a->smallest -= 2 * a->before;
     a->step = greatest_divisor(a->dilation, a->stride);
     int64_t phases = a->stride / a->step;
     a->least = a->step > 1 ? 0 : a->kernel / phases;
@@ -261,11 +340,8 @@ static int run(const void *given, int count, char **arguments)
     const struct operation *operation = find_operation(arguments[0]);
     if (!operation)
         return CLI_USAGE;
-    explanation e = {.operation = operation->name,
-                     .transposed = operation->transposed,
-                     .padding = (cn_padding)s->padding,
-                     .padding_name = padding_names[s->padding]};
-    if (!take_settings(s, operation, &e.conv))
+    explanation e = {.operation = operation->name, .transposed = operation->transposed};
+    if (!take_settings(s, operation, &e.conv) || !take_padding(s, &e))
         return CLI_USAGE;
     int code = find_output(s, &e);
     if (code != CLI_OK)
@@ -293,8 +369,9 @@ const cli_command cli_explain = {
     .options = options,
     .details =
         "OPERATION is conv1d, conv2d, conv3d, conv1d_transpose, conv2d_transpose or\n"
-        "conv3d_transpose; Keras' class names, such as Conv2DTranspose, work too. A single\n"
-        "number counts for every axis.\n\n"
+        "conv3d_transpose; Keras' class names, such as Conv2DTranspose and Deconvolution2D, work\n"
+        "too, and so do PyTorch's, such as ConvTranspose2d. A single number counts for every\n"
+        "axis.\n\n"
         "example:\n"
         "  cornu explain conv2d_transpose --input 32x32x3 --kernel 3 --stride 2 --padding same\n",
     .settings_size = sizeof(settings),

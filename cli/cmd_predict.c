@@ -51,6 +51,7 @@ typedef struct job {
     const settings *s;
     feed f;
     int files, outputs;
+    bool told;   /* which outputs are not shown */
     bool arrays; /* --output is .npy or .npz: what came out is kept in `all` */
     cn_array **all;
     predict_classes classes;
@@ -152,22 +153,35 @@ static int write_picture(const job *j, const char *file, const cn_array *output,
 
 /* ---- one file ---- */
 
+/* Names the outputs that are neither printed nor written as a picture, if others are. */
+static void tell_rest(job *j, cn_array *const *out, const cn_array *picture)
+{
+    char shape[200];
+    for (int i = 0; i < j->outputs && j->outputs > 1 && !j->told; i++)
+        if (!predict_is_scores(out[i]) && out[i] != picture)
+            cli_note("the output `%s` %s is not shown: -o OUT.npz writes all",
+                     cn_tensor_name(cn_model_outputs(j->f.model).items[i]),
+                     cn_shape_text(cn_array_shape(out[i]), shape, sizeof shape));
+    j->told = true;
+}
+
 /* Scores are printed. The first picture is written, if nothing was printed or one is asked for. */
 static int deliver(job *j, const char *file, cn_array **out)
 {
     cn_tensor_list outputs = cn_model_outputs(j->f.model);
     const cn_array *picture = NULL;
-    bool printed = false;
+    int printed = 0;
     char shape[200];
     for (int i = 0; i < j->outputs; i++) {
         if (predict_is_scores(out[i])) {
             predict_print_scores(&j->table, file,
                                  j->outputs > 1 ? cn_tensor_name(outputs.items[i]) : NULL, out[i]);
-            printed = true;
+            printed++;
         } else if (!picture && feed_is_picture(&j->f, cn_array_shape(out[i]))) {
             picture = out[i];
         }
     }
+    tell_rest(j, out, picture && (j->s->output || !printed) ? picture : NULL);
     if (picture && (j->s->output || !printed))
         return write_picture(j, file, picture, "predicted");
     if (j->s->output)

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 typedef struct settings {
+    const char *weights;
     bool json, ascii;
     int64_t width;
 } settings;
@@ -21,6 +22,11 @@ static const cli_option options[] = {
      AT(width),
      .value = "N",
      .help = "columns of the table (default 76)"},
+    {.name = "weights",
+     .kind = CLI_TEXT,
+     AT(weights),
+     .value = "FILE",
+     .help = "read the weights from this file, and fail if they are\nnot those of MODEL"},
     {.name = "ascii", .kind = CLI_FLAG, AT(ascii), .help = "draw the table with - + |"},
     {.name = "json", .kind = CLI_FLAG, AT(json), .help = "print JSON"},
     {0},
@@ -34,9 +40,13 @@ static int run(const void *given, int count, char **arguments)
         return cli_fail_usage(NULL, "--width takes a number up to 1000, but got %" PRId64,
                               s->width);
     cn_summary_options table = {.width = (int)s->width, .ascii = s->ascii};
-    cn_model *model = cn_model_load(arguments[0], NULL);
+    cn_model *model = cn_model_load(arguments[0], &(cn_load_options){.no_compile = true});
     if (!model)
         return cli_fail_library();
+    if (s->weights && cn_model_load_weights(model, s->weights, NULL) != CN_OK) {
+        cn_model_free(model);
+        return cli_fail_library();
+    }
     char *text = s->json ? cn_model_summary_json(model) : cn_model_summary(model, &table);
     cn_model_free(model);
     if (!text)

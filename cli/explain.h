@@ -21,8 +21,9 @@ typedef struct explain_axis {
 typedef struct explanation {
     const char *operation;
     bool transposed;
-    bool sized; /* the output size was asked for */
-    bool torch; /* PyTorch's padding can express every axis */
+    bool sized;     /* the output size was asked for */
+    bool symmetric; /* padding is a number of cells on either side; `padding` is then CN_VALID */
+    bool torch;     /* PyTorch's padding can express every axis */
     cn_padding padding;
     const char *padding_name;
     cn_conv conv;

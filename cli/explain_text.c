@@ -86,7 +86,11 @@ static void print_convolution_output(const explanation *e, const explain_axis *a
 {
     const char *span = span_name(a);
     (void)printf("  %s: out = ", label);
-    if (e->padding == CN_VALID)
+    if (e->symmetric)
+        (void)printf("floor((in + 2 * padding - %s) / stride) + 1 = floor((%" D " + 2 * %" D
+                     " - %" D ") / %" D ") + 1",
+                     span, a->in, a->before, a->span, a->stride);
+    else if (e->padding == CN_VALID)
         (void)printf("floor((in - %s) / stride) + 1 = floor((%" D " - %" D ") / %" D ") + 1", span,
                      a->in, a->span, a->stride);
     else
@@ -101,6 +105,10 @@ static void print_transpose_output(const explanation *e, const explain_axis *a, 
     (void)printf("  %s: out = ", label);
     if (e->sized)
         (void)printf("the size asked for");
+    else if (e->symmetric)
+        (void)printf("(in - 1) * stride - 2 * padding + %s + output_padding = (%" D " - 1) * %" D
+                     " - 2 * %" D " + %" D " + %" D,
+                     span, a->in, a->stride, a->before, a->span, given ? a->output_padding : 0);
     else if (e->padding != CN_VALID && !given)
         (void)printf("in * stride = %" D " * %" D, a->in, a->stride);
     else if (e->padding != CN_VALID)

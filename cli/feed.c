@@ -81,12 +81,36 @@ static int take_numbers(feed *f, const feed_options *options)
 /* The model, its weights from a file of their own unless that is NULL. */
 static cn_model *load(const char *model_path, const char *weights_path, cn_backend backend)
 {
-    cn_load_options options = {.backend = backend};
+    cn_load_options options = {.backend = backend, .no_compile = true};
     cn_model *model = cn_model_load(model_path, &options);
     if (!model || !weights_path || cn_model_load_weights(model, weights_path, &options) == CN_OK)
         return model;
     cn_model_free(model);
     return NULL;
+}
+
+/* A size that was asked for, where the model has its own. */
+static int check_size(const feed *f)
+{
+    const cn_shape *takes = cn_tensor_shape(cn_model_input(f->model));
+    const int64_t *fixed = takes->dim + (f->format == CN_CHANNELS_FIRST ? 2 : 1);
+    if (f->size.rank == 0 || takes->rank != 4)
+        return CLI_OK;
+    for (int i = 0; i < 2; i++)
+        if (fixed[i] > 0 && fixed[i] != f->size.dim[i])
+            return cli_fail_usage(
+                NULL,
+                "--size %" PRId64 "x%" PRId64 ": %s takes pictures of %" PRId64 "x%" PRId64 " only",
+                f->size.dim[0], f->size.dim[1], f->model_path, fixed[0], fixed[1]);
+    return CLI_OK;
+}
+
+static int check_model(feed *f, const feed_options *options)
+{
+    int code = take_numbers(f, options);
+    if (!options->weights && feed_ends(f->model_path, ".json"))
+        cli_note("%s has no weights; they are random: --weights FILE reads some", f->model_path);
+    return code == CLI_OK ? check_size(f) : code;
 }
 
 int feed_open(feed *f, const feed_options *options, const char *model_path)
@@ -100,7 +124,7 @@ int feed_open(feed *f, const feed_options *options, const char *model_path)
         return cli_fail_library();
     f->format = cn_model_data_format(f->model);
     f->pool = cn_pool_new((int)options->threads);
-    return f->pool ? take_numbers(f, options) : cli_fail_library();
+    return f->pool ? check_model(f, options) : cli_fail_library();
 }
 
 void feed_close(feed *f)

@@ -26,16 +26,18 @@ static void print_overview(FILE *file)
                   "Convolutional networks in Keras' words and on Keras' files, with transposed\n"
                   "convolution as the speciality.\n\ncommands:\n");
     for (int i = 0; i < COMMANDS; i++)
-        (void)fprintf(file, "  %-10s %s\n", commands[i]->name, commands[i]->help);
+        (void)fprintf(file, "  %-14s %s\n", commands[i]->name, commands[i]->help);
     (void)fprintf(file,
                   "\nexit codes:\n"
-                  "  0  done\n"
-                  "  1  the work failed: a file, a shape, memory\n"
-                  "  2  the command line is wrong\n\n"
+                  "  0    done\n"
+                  "  1    the work failed: a file, a shape, memory\n"
+                  "  2    the command line is wrong\n"
+                  "  130  `train` was stopped by Ctrl-C; what it has learnt is saved\n\n"
                   "environment:\n"
                   "  CORNU_NUM_THREADS  threads to compute with; one per processor if not set\n"
                   "  CORNU_ISA          instruction set to use instead of the best one:\n"
-                  "                     avx512, avx2, sse2, neon or generic\n");
+                  "                     avx512, avx2, sse2, neon or generic\n"
+                  "  CORNU_VERBOSE      1: a line on stderr for every operation computed\n");
 }
 
 static const cli_command *find_command(const char *name)
@@ -54,9 +56,50 @@ static const cli_command *find_command(const char *name)
     return NULL;
 }
 
+/* ---- the environment ---- */
+
+/* The instruction sets that the library may have been compiled for. */
+static const char *const instruction_sets[] = {
+#if defined(__x86_64__)
+    "avx512",
+    "avx2",
+    "sse2",
+#elif defined(__aarch64__)
+    "neon",
+#else
+    "generic",
+#endif
+};
+
+enum { INSTRUCTION_SETS = sizeof instruction_sets / sizeof *instruction_sets };
+
+/* The library passes over what it does not know. */
+static int check_environment(void)
+{
+    const char *isa = getenv("CORNU_ISA"), *threads = getenv("CORNU_NUM_THREADS");
+    bool known = !isa || !*isa;
+    char list[100] = "", *end = NULL;
+    for (int i = 0; i < INSTRUCTION_SETS; i++) {
+        known = known || strcmp(isa, instruction_sets[i]) == 0;
+        (void)snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "",
+                       instruction_sets[i]);
+    }
+    if (!known)
+        return cli_fail_usage(NULL, "CORNU_ISA is `%s`, but there are here: %s", isa, list);
+    long count = threads && *threads ? strtol(threads, &end, 10) : 1;
+    if (count < 1 || count > 1024 || (end && *end))
+        return cli_fail_usage(NULL, "CORNU_NUM_THREADS is a number from 1 to 1024, but it is `%s`",
+                              threads);
+    return CLI_OK;
+}
+
 static int run_command(const cli_command *command, char **argv)
 {
     cli_set_name(command->name);
+    int environment = check_environment();
+    if (environment != CLI_OK)
+        return environment;
+    cli_trace_if_asked();
     void *settings = calloc(1, command->settings_size + 1);
     if (!settings)
         return cli_fail("no memory");

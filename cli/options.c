@@ -14,7 +14,7 @@ void cli_set_name(const char *name)
     command_name = name;
 }
 
-static void CN_PRINTF(1, 0) print_failure(const char *format, va_list arguments)
+static void CN_PRINTF(1, 0) print_message(const char *format, va_list arguments)
 {
     (void)fflush(stdout);
     (void)fprintf(stderr, "cornu%s%s: ", *command_name ? " " : "", command_name);
@@ -26,7 +26,7 @@ int cli_fail(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    print_failure(format, arguments);
+    print_message(format, arguments);
     va_end(arguments);
     return CLI_FAILED;
 }
@@ -35,11 +35,19 @@ int cli_fail_usage(const char *hint, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    print_failure(format, arguments);
+    print_message(format, arguments);
     va_end(arguments);
     if (hint)
         (void)fprintf(stderr, "%s\n", hint);
     return CLI_USAGE;
+}
+
+void cli_note(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    print_message(format, arguments);
+    va_end(arguments);
 }
 
 int cli_fail_library(void)
@@ -320,6 +328,14 @@ static bool parse_short(parser *p, const char *argument)
     return true;
 }
 
+/* Word `index`, counted from 0, of the arguments' names. */
+static const char *nth_word(const char *words, int index)
+{
+    for (; index > 0; index--)
+        words += strcspn(words, " ") + (words[strcspn(words, " ")] == ' ');
+    return words;
+}
+
 static bool check_complete(parser *p, int count)
 {
     const cli_command *command = p->command;
@@ -327,8 +343,11 @@ static bool check_complete(parser *p, int count)
     (void)snprintf(hint, sizeof hint, "usage: cornu %s%s%s [options]; `cornu %s --help` says more.",
                    command->name, *command->arguments ? " " : "", command->arguments,
                    command->name);
-    if (count < command->least)
-        return refuse(p, cli_fail_usage(hint, "an argument is missing"));
+    if (count < command->least) {
+        const char *missing = nth_word(command->arguments, count);
+        return refuse(
+            p, cli_fail_usage(hint, "%.*s is missing", (int)strcspn(missing, " ."), missing));
+    }
     if (count > command->most)
         return refuse(p, cli_fail_usage(hint, "too many arguments"));
     for (int i = 0; command->options[i].name; i++)

@@ -42,7 +42,7 @@ typedef struct cn_conv {
     int64_t dilation[3];  /* 0 means 1 */
     int64_t before[3]; /* zero padding (transposed: crop) before the first position; may be < 0 */
     int64_t out[3];    /* extents of the output */
-    bool direct_only;  /* compute every product: no minimal filtering (see cn_conv_plan_new) */
+    bool direct_only;  /* every product is computed: no minimal filtering (see cn_conv_plan_new) */
 } cn_conv;
 
 typedef enum cn_padding {
@@ -116,13 +116,19 @@ typedef enum cn_conv_pass {
 
 typedef struct cn_conv_plan cn_conv_plan;
 
+/* The plan chooses the algorithm. Where it pays, convolutions of 2 x 2 and 3 x 3 taps with stride 1
+ * and transposed convolutions of 2 or 3 taps for each phase (3 x 3 with stride 1; 3 x 3, 4 x 4, 5 x 5
+ * and 6 x 6 with stride 2) are computed by minimal filtering: with 2 to 4 times fewer
+ * multiplications, and with an error below 1e-5 of the largest output for up to 512 channels, where the
+ * direct sum has some 3e-6. An infinity or NaN in the input then spreads over the tile of up to 5 x 5
+ * outputs that it falls into. `direct_only`, or CORNU_WINOGRAD=0 in the environment, forbids it. */
 CN_API cn_conv_plan *cn_conv_plan_new(const cn_conv *conv, cn_conv_pass pass);
 CN_API void cn_conv_plan_free(cn_conv_plan *plan);
 /* Which algorithm the plan chose, such as "direct" or "by phase". */
 CN_API const char *cn_conv_plan_algorithm(const cn_conv_plan *plan);
 /* Bytes of the packed kernel, 0 for the kernel gradients. */
 CN_API size_t cn_conv_plan_packed_bytes(const cn_conv_plan *plan);
-/* Bytes of working memory that a run needs; 0 for every transposed convolution. */
+/* Bytes of working memory that a run needs; 0 for a direct transposed convolution. */
 CN_API size_t cn_conv_plan_scratch_bytes(const cn_conv_plan *plan);
 /* Writes the kernel into `packed` (cn_conv_plan_packed_bytes() bytes, aligned to 64). */
 CN_API void cn_conv_plan_pack(const cn_conv_plan *plan, const float *kernel, float *packed,

@@ -82,7 +82,7 @@ static cn_status set_losses(const cn_model *model, const cn_compile_options *o, 
     int outputs = model->output_count, count = count_losses(o);
     if (count > 1 && count != outputs)
         return cn__fail(CN_ERROR_ARGUMENT,
-                        "there are %d losses for %d outputs; give one for all, or one for each "
+                        "there are %d losses, but the outputs are %d; give one for all, or one for each "
                         "(\"none\" for an output that is not trained)",
                         count, outputs);
     for (int i = 0; i < outputs; i++) {

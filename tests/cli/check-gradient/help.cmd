@@ -1,0 +1,1 @@
+cornu check-gradient --help

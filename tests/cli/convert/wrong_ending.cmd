@@ -1,0 +1,1 @@
+cornu convert a.keras b.onnx

@@ -1,0 +1,1 @@
+cornu evaluate --help

@@ -1,0 +1,1 @@
+cornu train autoencoder --classes 4 --data shapes:4 -o a.keras

@@ -1,0 +1,1 @@
+cornu train question -o f.keras

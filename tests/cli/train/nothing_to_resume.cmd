@@ -1,0 +1,1 @@
+cornu train -o f.keras --resume

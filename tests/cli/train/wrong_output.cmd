@@ -1,0 +1,1 @@
+cornu train autoencoder --data shapes:4 -o a.weights.h5

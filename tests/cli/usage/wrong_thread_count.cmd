@@ -1,0 +1,1 @@
+CORNU_NUM_THREADS=abc cornu info
