@@ -101,6 +101,8 @@ void cn__arena_absorb(cn__arena *target, cn__arena *source);
 /* Runs task(context, 0) ... task(context, count - 1), each once, on the pool's threads. */
 typedef void (*cn__task)(void *context, size_t index);
 void cn__pool_run(cn_pool *pool, cn__task task, void *context, size_t count);
+/* The threads that cn_pool_new(0) starts. */
+int cn__default_threads(void);
 
 /* ---- random numbers (random.c) ---- */
 

@@ -41,6 +41,12 @@ static int threads_of_machine(void)
     return (int)cn__min(cn__max(sysconf(_SC_NPROCESSORS_ONLN), 1), MAX_THREADS);
 }
 
+int cn__default_threads(void)
+{
+    int threads = threads_from_environment();
+    return threads != 0 ? threads : threads_of_machine();
+}
+
 cn_pool *cn_pool_new(int threads)
 {
     if (threads < 0 || threads > MAX_THREADS)
@@ -48,9 +54,7 @@ cn_pool *cn_pool_new(int threads)
                              "cn_pool_new: threads must be 0 (choose) to %d, not %d", MAX_THREADS,
                              threads);
     if (threads == 0)
-        threads = threads_from_environment();
-    if (threads == 0)
-        threads = threads_of_machine();
+        threads = cn__default_threads();
     cn_pool *pool = cn__calloc(1, sizeof *pool);
     if (!pool)
         return NULL;
