@@ -32,9 +32,11 @@ static cn_model *make_discriminator(void)
 {
     return cn_sequential(cn_input({28, 28, 1}),
                          cn_conv2d(32, {4, 4}, {2, 2}, CN_SAME), /* 14 x 14 x 32 */
-                         cn_leaky_relu(0.2F), cn_dropout(0.3F),
+                         cn_leaky_relu(0.2F), cn_dropout(0.25F),
                          cn_conv2d(64, {4, 4}, {2, 2}, CN_SAME), /* 7 x 7 x 64 */
-                         cn_leaky_relu(0.2F), cn_dropout(0.3F), cn_flatten(),
+                         cn_leaky_relu(0.2F), cn_dropout(0.25F),
+                         cn_conv2d(128, {4, 4}, {2, 2}, CN_SAME), /* 4 x 4 x 128 */
+                         cn_leaky_relu(0.2F), cn_dropout(0.25F), cn_flatten(),
                          cn_dense(1, .activation = "sigmoid")); /* 1: real, 0: made */
 }
 

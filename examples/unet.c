@@ -10,7 +10,7 @@
 #include <math.h>
 #include <stdint.h>
 
-enum { SIZE = 64, FIGURES = 6, WIDTH = 8 };
+enum { SIZE = 64, FIGURES = 4, WIDTH = 8 };
 
 /* ---- pictures and masks ---- */
 
@@ -33,7 +33,7 @@ static figure draw_figure(uint64_t *state)
     figure f = {.disk = draw_number(state) < 0.5F};
     f.x = SIZE * draw_number(state);
     f.y = SIZE * draw_number(state);
-    f.radius = 5 + 7 * draw_number(state);
+    f.radius = 7 + 7 * draw_number(state);
     f.angle = 3.14F * draw_number(state);
     for (int c = 0; c < 3; c++)
         f.colour[c] = draw_number(state);
@@ -64,7 +64,7 @@ static void draw(uint64_t *state, float *picture, float *mask)
             top--;
         mask[i] = top > 0 && figures[top].disk ? 1 : 0;
         for (int c = 0; c < 3; c++) {
-            float noisy = figures[top].colour[c] + 0.3F * (draw_number(state) - 0.5F);
+            float noisy = figures[top].colour[c] + 0.2F * (draw_number(state) - 0.5F);
             picture[3 * i + c] = fminf(fmaxf(noisy, 0), 1);
         }
     }
@@ -83,10 +83,16 @@ static void draw_pictures(uint64_t seed, int64_t count, cn_array **pictures, cn_
 
 /* ---- the network ---- */
 
+static cn_tensor *convolution(cn_tensor *x, int64_t filters)
+{
+    x = cn_apply(cn_conv2d(filters, {3, 3}, .padding = CN_SAME, .use_bias = CN_FALSE), x);
+    x = cn_apply(cn_batch_normalization(.momentum = 0.9F), x);
+    return cn_apply(cn_activation("relu"), x);
+}
+
 static cn_tensor *two_convolutions(cn_tensor *x, int64_t filters)
 {
-    x = cn_apply(cn_conv2d(filters, {3, 3}, .padding = CN_SAME, .activation = "relu"), x);
-    return cn_apply(cn_conv2d(filters, {3, 3}, .padding = CN_SAME, .activation = "relu"), x);
+    return convolution(convolution(x, filters), filters);
 }
 
 /* Down to small maps that see much of the picture, and up again; on the way up the maps of the same
@@ -103,16 +109,16 @@ static cn_tensor *u(cn_tensor *x, int depth, int64_t filters)
 
 int main(int argc, char **argv)
 {
-    settings s = read_command_line(argc, argv, 15, 1000, "");
+    settings s = read_command_line(argc, argv, 20, 1000, "");
     cn_array *x, *y, *new_x, *new_y;
     draw_pictures(1, s.samples, &x, &y);
-    draw_pictures(2, 100, &new_x, &new_y);
+    draw_pictures(2, s.samples / 10 + 8, &new_x, &new_y);
 
     cn_tensor *picture = cn_input_tensor({SIZE, SIZE, 3});
     cn_tensor *mask = cn_apply(cn_conv2d(1, {1, 1}, .activation = "sigmoid"), u(picture, 3, WIDTH));
     cn_model *model = cn_model_new(cn_tensors(picture), cn_tensors(mask));
-    check(cn_compile(model, .optimizer = "adam", .loss = {"binary_crossentropy"},
-                     .metrics = {"BinaryIoU(target_class_ids=[1], threshold=0.5)"}));
+    check(cn_compile(model, .optimizer = "Adam(learning_rate=0.003)",
+                     .loss = {"binary_crossentropy"}, .metrics = {"BinaryIoU"}));
     check(cn_fit(model, cn_arrays(x), cn_arrays(y), .epochs = s.epochs, .batch_size = 16,
                  .validation_x = cn_arrays(new_x), .validation_y = cn_arrays(new_y),
                  .callbacks = cn_callbacks(print_epochs()), .pool = s.pool));
