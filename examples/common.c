@@ -1,7 +1,6 @@
 /* See common.h. */
 #include "common.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,24 +67,6 @@ void need(const void *made)
 }
 
 /* ---- training ---- */
-
-static cn_status print_epoch(void *context, cn_event event, cn_training *training)
-{
-    (void)context;
-    if (event != CN_EPOCH_END)
-        return CN_OK;
-    printf("epoch %" PRId64 "/%" PRId64, training->epoch + 1, training->epochs);
-    for (int i = 0; i < training->logs.count; i++)
-        printf("  %s %.4f", training->logs.names[i], training->logs.values[i]);
-    printf("\n");
-    fflush(stdout);
-    return CN_OK;
-}
-
-cn_callback *print_epochs(void)
-{
-    return cn_callback(.run = print_epoch, .name = "print_epochs");
-}
 
 cn_array *predict(cn_model *model, const cn_array *x, cn_pool *pool)
 {

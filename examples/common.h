@@ -1,4 +1,4 @@
-/* What the examples share: the command line, a line for each epoch, pictures in and out. */
+/* What the examples share: the command line, pictures in and out. */
 #ifndef CORNU_EXAMPLES_COMMON_H
 #define CORNU_EXAMPLES_COMMON_H
 
@@ -28,8 +28,6 @@ void fail(const char *message);
 
 /* ---- training ---- */
 
-/* Prints what each epoch gave. */
-cn_callback *print_epochs(void);
 /* model.predict(x) */
 cn_array *predict(cn_model *model, const cn_array *x, cn_pool *pool);
 

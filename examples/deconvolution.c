@@ -46,16 +46,8 @@ int main(int argc, char **argv)
     need(cn_compile(both, .optimizer = "adam", .loss = {"sparse_categorical_crossentropy", "mse"},
                     .metrics = {"class:accuracy"}) == CN_OK);
     need(cn_fit(both, cn_arrays(x), cn_arrays(y, x), .epochs = epochs, .pool = pool,
-                .validation_x = cn_arrays(test), .validation_y = cn_arrays(test_y, test)) == CN_OK);
-
-    const cn_history *history = cn_model_history(both);
-    for (int i = 0; i < cn_history_count(history); i++) {
-        const char *name = cn_history_name(history, i);
-        printf("%-28s", name);
-        for (int64_t epoch = 0; epoch < epochs; epoch++)
-            printf(" %.4f", cn_history_values(history, name)[epoch]);
-        printf("\n");
-    }
+                .validation_x = cn_arrays(test), .validation_y = cn_arrays(test_y, test),
+                .callbacks = cn_callbacks(cn_progress(stdout))) == CN_OK);
 
     /* Ten pictures above what comes back from their maps, enlarged fourfold. */
     cn_shape shape = cn_shape_of(2 * 128, 10 * 128, 3);

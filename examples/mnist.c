@@ -61,8 +61,8 @@ int main(int argc, char **argv)
     cn_dataset *lesson = cn_augment(cn_dataset_part(all, 0, count - held), .shift = 0.07F,
                                     .rotation = 10, .zoom = 0.1F);
     check(cn_fit_dataset(model, lesson, .epochs = s.epochs, .batch_size = BATCH,
-                         .validation_data = held_back, .callbacks = cn_callbacks(print_epochs()),
-                         .pool = s.pool));
+                         .validation_data = held_back,
+                         .callbacks = cn_callbacks(cn_progress(stdout)), .pool = s.pool));
 
     const double *accuracy = cn_history_values(cn_model_history(model), "val_accuracy");
     printf("of pictures that were held back, %.1f%% are recognised\n",

@@ -183,7 +183,7 @@ int main(int argc, char **argv)
     check(cn_compile(model, .optimizer = "Adam(learning_rate=0.001)", .loss = {"mae"},
                      .metrics = {"psnr"}));
     check(cn_fit(model, cn_arrays(small), cn_arrays(large), .epochs = s.epochs, .batch_size = 16,
-                 .callbacks = cn_callbacks(print_epochs()), .pool = s.pool));
+                 .callbacks = cn_callbacks(cn_progress(stdout)), .pool = s.pool));
     compare(&s, model, pictures[count - 1]);
 
     for (int i = 0; i < count; i++)

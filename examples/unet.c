@@ -121,7 +121,7 @@ int main(int argc, char **argv)
                      .loss = {"binary_crossentropy"}, .metrics = {"BinaryIoU"}));
     check(cn_fit(model, cn_arrays(x), cn_arrays(y), .epochs = s.epochs, .batch_size = 16,
                  .validation_x = cn_arrays(new_x), .validation_y = cn_arrays(new_y),
-                 .callbacks = cn_callbacks(print_epochs()), .pool = s.pool));
+                 .callbacks = cn_callbacks(cn_progress(stdout)), .pool = s.pool));
 
     cn_array *found = predict(model, new_x, s.pool);
     cn_array *shown[] = {part_of(new_x, 0, 8), part_of(new_y, 0, 8), part_of(found, 0, 8)};

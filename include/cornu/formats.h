@@ -9,6 +9,8 @@
 #ifndef CORNU_FORMATS_H
 #define CORNU_FORMATS_H
 
+#include <stdio.h>
+
 #include "cornu/training.h"
 
 #ifdef __cplusplus
@@ -140,7 +142,12 @@ CN_API cn_status cn_model_save(cn_model *model, const char *path);
 /* The configuration as JSON text, as Keras' to_json(); to be released with cn_free_text. */
 CN_API char *cn_model_to_json(const cn_model *model);
 
-/* ---- callbacks that write files ---- */
+/* ---- callbacks that write ---- */
+
+/* Writes a line for each epoch: "epoch 1/10  2.1s  loss 0.3512  accuracy 0.8910". The stream is
+ * lent.
+ */
+CN_API cn_callback *cn_progress(FILE *stream);
 
 /* Saves the model as training goes on. `path` may have {epoch}, {epoch:02d} (counted from 1) and
  * {val_loss:.2f} (any log) in it. */

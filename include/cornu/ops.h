@@ -116,12 +116,12 @@ typedef enum cn_conv_pass {
 
 typedef struct cn_conv_plan cn_conv_plan;
 
-/* The plan chooses the algorithm. Where it pays, convolutions of 2 x 2 and 3 x 3 taps with stride 1
- * and transposed convolutions of 2 or 3 taps for each phase (3 x 3 with stride 1; 3 x 3, 4 x 4, 5 x 5
- * and 6 x 6 with stride 2) are computed by minimal filtering: with 2 to 4 times fewer
- * multiplications, and with an error below 1e-5 of the largest output for up to 512 channels, where the
- * direct sum has some 3e-6. An infinity or NaN in the input then spreads over the tile of up to 5 x 5
- * outputs that it falls into. `direct_only`, or CORNU_WINOGRAD=0 in the environment, forbids it. */
+/* The plan chooses the algorithm. Where it pays, convolutions and transposed convolutions in two
+ * dimensions, without dilation or groups, are computed by minimal filtering (Winograd's
+ * algorithms): with 2 to 4 times fewer multiplications, and with an error below 1e-5 of the largest
+ * output for up to 512 channels, where the direct sum has some 3e-6. An infinity or NaN in the input
+ * then spreads over the tiles of up to 5 x 5 outputs that read it. `direct_only`, or
+ * CORNU_WINOGRAD=0 in the environment, forbids it. */
 CN_API cn_conv_plan *cn_conv_plan_new(const cn_conv *conv, cn_conv_pass pass);
 CN_API void cn_conv_plan_free(cn_conv_plan *plan);
 /* Which algorithm the plan chose, such as "direct" or "by phase". */

@@ -35,8 +35,10 @@ typedef struct cn_compile_options {
     /* One for each output, or one for all of them; "none" for an output that is not trained. */
     const char *loss[CN_MOST_LOSSES];
     float loss_weights[CN_MOST_LOSSES]; /* = 1 each; -0.0f is a zero that is meant */
-    /* For every output; "OUTPUT:METRIC" for the output of that name alone. */
+    /* For every output; "OUTPUT:METRIC" for the output of that name alone. As in Keras, `metrics`
+     * take all samples alike, `weighted_metrics` by the weights of samples and classes. */
     const char *metrics[CN_MOST_METRICS];
+    const char *weighted_metrics[CN_MOST_METRICS];
 } cn_compile_options;
 /* Tells how the model is trained and begins with a new optimizer. Texts are copied. Which layers
  * are trainable is asked here, as in Keras: compile again after cn_layer_set_trainable(). On
@@ -45,8 +47,8 @@ typedef struct cn_compile_options {
     cn_model_compile(model, &(cn_compile_options){.size_ = sizeof(cn_compile_options), __VA_ARGS__})
 CN_API cn_status cn_model_compile(cn_model *model, const cn_compile_options *options);
 CN_API bool cn_model_is_compiled(const cn_model *model);
-/* What it was compiled with: a loss and a weight for each output. The texts are lent until it is
- * compiled again. */
+/* What it was compiled with, with a loss and a weight for each output. The texts are lent until it
+ * is compiled again. */
 CN_API cn_status cn_model_compile_options(const cn_model *model, cn_compile_options *options);
 
 /* Adds a tensor of the model's graph to what training makes small: the sum of its elements; for a
@@ -66,7 +68,8 @@ CN_API cn_status cn_model_set_gradient_hook(cn_model *model, cn_gradient_hook ho
 /* ---- numbers with names ---- */
 
 /* What a batch or an epoch gave: "loss", then with several outputs "OUTPUT_loss" each, then the
- * metrics ("accuracy", or "OUTPUT_accuracy" with several outputs); after an epoch also those of the
+ * metrics ("accuracy", or "OUTPUT_accuracy" with several outputs; of two with one name a weighted
+ * one is "weighted_accuracy", another "accuracy_1"); after an epoch also those of the
  * validation data, with "val_" before. Lent. */
 typedef struct cn_logs {
     int count;
@@ -98,8 +101,8 @@ typedef enum cn_event {
 } cn_event;
 
 /* One thing that is done while training. `run` is called at every event; a failure ends the
- * training. `release` may be NULL. `state`, if not NULL, are numbers that a checkpoint keeps for
- * it. */
+ * training. It may evaluate the model or save it, but not compile or fit it. `release` may be NULL.
+ * `state`, if not NULL, are numbers that a checkpoint keeps for it. */
 typedef struct cn_callback_functions {
     size_t size_;
     cn_status (*run)(void *context, cn_event event, cn_training *training);
@@ -175,8 +178,9 @@ CN_API cn_callback *cn_terminate_on_nan(void);
 
 typedef struct cn_fit_options {
     size_t size_;
-    int64_t batch_size;     /* = 32; the last batch may be smaller */
-    int64_t epochs;         /* = 1: the number of the last one, when training is resumed */
+    int64_t batch_size; /* = that which the model's input is fixed to, else 32; the last batch may
+                           be smaller */
+    int64_t epochs;     /* = 1: the number of the last one, when training is resumed */
     int64_t initial_epoch;  /* = 0, or where the checkpoint that was loaded stopped */
     float validation_split; /* = 0: the last part of the arrays, taken before shuffling */
     cn_array_list validation_x, validation_y;
@@ -184,8 +188,9 @@ typedef struct cn_fit_options {
     int64_t validation_batch_size; /* = batch_size */
     cn_flag shuffle;               /* = CN_TRUE */
     uint64_t seed;                 /* = 0: of the order and of what data sets draw */
-    int64_t steps_per_epoch;       /* = all batches */
-    cn_array_list sample_weight;   /* (samples): one for all outputs, or one for each */
+    int64_t steps_per_epoch;       /* = all batches; else the first ones of an epoch's order */
+    cn_array_list sample_weight;   /* (samples): one for all outputs, or one for each; those of
+                                      samples that validation_split holds back are not used */
     const float *class_weight;     /* of classes 0 to class_count - 1; one output only */
     int class_count;
     cn_callback_list callbacks;
@@ -219,8 +224,8 @@ CN_API const double *cn_history_values(const cn_history *history, const char *na
 
 /* ---- evaluate, single steps ---- */
 
-/* Loss and metrics on arrays or on a data set; batch_size 0 is 32. The logs are lent until the
- * model's next training or evaluation. */
+/* Loss and metrics on arrays or on a data set; batch_size 0 is as in cn_fit(). The logs are lent
+ * until the model's next training or evaluation. */
 CN_API cn_status cn_model_evaluate(cn_model *model, cn_array_list x, cn_array_list y,
                                    int64_t batch_size, cn_logs *logs, cn_pool *pool);
 CN_API cn_status cn_model_evaluate_dataset(cn_model *model, cn_dataset *data, int64_t batch_size,

@@ -110,7 +110,7 @@ static cn_model *with_training(const cn__keras *k, const cn__h5 *h5, cn_model *m
     if (status == CN_OK)
         status = cn__keras_read_optimizer(k, h5, model);
     if (status == CN_OK)
-        status = cn__keras_read_records(model, cn__json_get(metadata, "cornu_training"));
+        status = cn__keras_read_records(model, cn__json_get(metadata, "cornu_training"), h5);
     if (status == CN_OK)
         return model;
     cn_model_free(model);

@@ -138,6 +138,8 @@ cn_status cn__h5_shape(const cn__h5 *h5, const char *array, cn_shape *shape);
 cn_status cn__h5_read(const cn__h5 *h5, const char *array, int64_t count, float *values);
 /* An array of one number as a whole one. */
 cn_status cn__h5_read_integer(const cn__h5 *h5, const char *array, int64_t *value);
+/* An array of `count` numbers in double. */
+cn_status cn__h5_read_doubles(const cn__h5 *h5, const char *array, int64_t count, double *values);
 
 /* ---- weights (keras_weights.c) ---- */
 
@@ -156,8 +158,8 @@ cn_status cn__keras_compile(const cn__keras *k, cn_model *model, const json_t *c
                             const char *optimizer);
 /* Reads what the compiled model's optimizer has kept, if the file has it and it fits. */
 cn_status cn__keras_read_optimizer(const cn__keras *k, const cn__h5 *h5, cn_model *model);
-/* The training that the model's next cn_fit() goes on with, as an object of lists of numbers. */
-cn_status cn__keras_read_records(cn_model *model, const json_t *json);
+/* The training that the model's next cn_fit() goes on with (keras_records.c). */
+cn_status cn__keras_read_records(cn_model *model, const json_t *json, const cn__h5 *h5);
 
 /* ---- zip (keras_zip.c) ---- */
 
@@ -230,7 +232,7 @@ cn_status cn__keras_put_compile(const cn__keras_saving *s, const cn_model *model
  * decays, so that Keras 3 takes it for a schedule. */
 cn_status cn__keras_own_optimizer(const cn__keras_saving *s, const cn__optimizer *optimizer,
                                   const char **text, bool *decays);
-/* Where the training stands, into an object; nothing if there was none. */
+/* Where the training stands, into an object but for its long records; nothing if there was none. */
 cn_status cn__keras_put_records(const cn_model *model, json_t *parent, const char *key);
 
 /* ---- writing: HDF5 (keras_save_h5.c) ---- */
@@ -245,6 +247,8 @@ cn_status cn__h5_make(const cn__keras_saving *s, cn__h5_filler *fill, const cn_m
 cn_status cn__h5_put_group(const cn__h5 *h5, const char *name);
 cn_status cn__h5_put_floats(const cn__h5 *h5, const char *name, const cn_shape *shape,
                             const float *values);
+cn_status cn__h5_put_doubles(const cn__h5 *h5, const char *name, int64_t count,
+                             const double *values);
 cn_status cn__h5_put_integer(const cn__h5 *h5, const char *name, int64_t value);
 /* Attributes of a group. A long list is split into NAME0, NAME1, ..., as in Keras. */
 cn_status cn__h5_put_text(const cn__h5 *h5, const char *group, const char *name, const char *text);
@@ -256,6 +260,7 @@ cn_status cn__h5_put_texts(const cn__h5 *h5, const char *group, const char *name
 cn__h5_filler cn__keras_put_weights;       /* as in .keras */
 cn__h5_filler cn__keras_put_old_weights;   /* as in .h5 */
 cn__h5_filler cn__keras_put_optimizer;     /* of a compiled model, as in .keras */
+cn__h5_filler cn__keras_put_long_records;  /* (keras_records.c) */
 cn__h5_filler cn__keras_put_old_optimizer; /* as in .h5 */
 
 #endif

@@ -165,20 +165,36 @@ cn_status cn__h5_read(const cn__h5 *h5, const char *name, int64_t count, float *
     return status;
 }
 
-cn_status cn__h5_read_integer(const cn__h5 *h5, const char *name, int64_t *value)
+/* Numbers of any type as those of `type`. */
+static cn_status read_as(const cn__h5 *h5, const char *name, hid_t type, int64_t count,
+                         void *values)
 {
     array a;
-    cn__h5_quiet before = cn__h5_begin();
     cn_status status = open_array(h5, name, &a);
     if (status == CN_OK)
         status = check_storage(&a);
     H5T_class_t class = status == CN_OK ? H5Tget_class(a.type) : H5T_NO_CLASS;
     bool number = class == H5T_INTEGER || class == H5T_FLOAT;
-    if (status == CN_OK &&
-        (!number || H5Sget_simple_extent_npoints(a.space) != 1 ||
-         H5Dread(a.id, H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, value) < 0))
-        status = cn__fail(CN_ERROR_FORMAT, "%s is not one number", name);
+    if (status == CN_OK && (!number || H5Sget_simple_extent_npoints(a.space) != count ||
+                            H5Dread(a.id, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0))
+        status = cn__fail(CN_ERROR_FORMAT, "%s does not hold as many numbers as it should: %lld",
+                          name, (long long)count);
     close_array(&a);
+    return status;
+}
+
+cn_status cn__h5_read_integer(const cn__h5 *h5, const char *name, int64_t *value)
+{
+    cn__h5_quiet before = cn__h5_begin();
+    cn_status status = read_as(h5, name, H5T_NATIVE_INT64, 1, value);
+    cn__h5_end(before);
+    return status;
+}
+
+cn_status cn__h5_read_doubles(const cn__h5 *h5, const char *name, int64_t count, double *values)
+{
+    cn__h5_quiet before = cn__h5_begin();
+    cn_status status = read_as(h5, name, H5T_NATIVE_DOUBLE, count, values);
     cn__h5_end(before);
     return status;
 }

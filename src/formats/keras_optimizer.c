@@ -16,6 +16,9 @@
 
 enum { MOST_VARIABLES = 100000 };
 
+/* Beyond it steps could not be counted on in double. */
+static const int64_t most_iterations = (int64_t)1 << 52;
+
 /* An array of the file or a variable of ours. */
 typedef struct variable {
     const char *path;
@@ -268,7 +271,7 @@ static cn_status read_number(const cn__h5 *h5, cn__optimizer *optimizer, const v
         return CN_OK;
     if (v->own.is_iteration) {
         CN__TRY(cn__h5_read_integer(h5, v->path, &iterations));
-        if (iterations < 0)
+        if (iterations < 0 || iterations > most_iterations)
             return cn__fail(CN_ERROR_FORMAT, "the optimizer's iterations are %lld",
                             (long long)iterations);
         cn__optimizer_set_iterations(optimizer, iterations);

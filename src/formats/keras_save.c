@@ -173,7 +173,10 @@ static cn_status make_config(const cn__keras_saving *s, const cn_model *model, c
 static cn_status put_state(const cn__keras_saving *s, const cn__h5 *h5, const cn_model *model)
 {
     CN__TRY(cn__keras_put_weights(s, h5, model));
-    return cn_model_is_compiled(model) ? cn__keras_put_optimizer(s, h5, model) : CN_OK;
+    if (!cn_model_is_compiled(model))
+        return CN_OK;
+    CN__TRY(cn__keras_put_optimizer(s, h5, model));
+    return cn__keras_put_long_records(s, h5, model);
 }
 
 /* The members, made one after the other; NULL until then. */

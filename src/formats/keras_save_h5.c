@@ -72,6 +72,13 @@ cn_status cn__h5_put_floats(const cn__h5 *h5, const char *name, const cn_shape *
     return put_array(h5, name, shape, H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, values);
 }
 
+cn_status cn__h5_put_doubles(const cn__h5 *h5, const char *name, int64_t count,
+                             const double *values)
+{
+    const cn_shape shape = cn_shape_of(count);
+    return put_array(h5, name, &shape, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, values);
+}
+
 cn_status cn__h5_put_integer(const cn__h5 *h5, const char *name, int64_t value)
 {
     const cn_shape scalar = {0};

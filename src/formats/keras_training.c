@@ -120,7 +120,7 @@ static void read_loss_weights(const cn_model *model, const json_t *value, cn_com
 
 /* Adds a metric, or all of a list; `output` is NULL for every output. */
 static cn_status add_metrics(const cn__keras *k, const json_t *value, const char *output,
-                             cn_compile_options *o, int *count)
+                             const char **metrics, int *count)
 {
     size_t i;
     json_t *item;
@@ -130,7 +130,7 @@ static cn_status add_metrics(const cn__keras *k, const json_t *value, const char
     if (json_is_array(value)) {
         json_array_foreach(value, i, item)
         {
-            CN__TRY(add_metrics(k, item, output, o, count));
+            CN__TRY(add_metrics(k, item, output, metrics, count));
         }
         return CN_OK;
     }
@@ -139,7 +139,7 @@ static cn_status add_metrics(const cn__keras *k, const json_t *value, const char
     CN__TRY(expression_of(k, value, &text));
     if (output != NULL)
         text = cn__arena_printf(k->arena, "%s:%s", output, text);
-    o->metrics[(*count)++] = text;
+    metrics[(*count)++] = text;
     return text != NULL ? CN_OK : cn_error_status();
 }
 
@@ -159,14 +159,15 @@ static bool is_by_output(const cn__keras *k, const cn_model *model, const json_t
 }
 
 static cn_status read_metrics(const cn__keras *k, const cn_model *model, const json_t *value,
-                              cn_compile_options *o, int *count)
+                              const char **metrics)
 {
+    int count = 0;
     bool object = json_is_object(value) && !is_object(value);
     if (!is_by_output(k, model, value))
-        return add_metrics(k, object ? of_output(value, model, 0) : value, NULL, o, count);
+        return add_metrics(k, object ? of_output(value, model, 0) : value, NULL, metrics, &count);
     for (int i = 0; i < model->output_count; i++)
-        CN__TRY(add_metrics(k, of_output(value, model, i), cn_tensor_name(model->outputs[i]), o,
-                            count));
+        CN__TRY(add_metrics(k, of_output(value, model, i), cn_tensor_name(model->outputs[i]),
+                            metrics, &count));
     return CN_OK;
 }
 
@@ -203,13 +204,12 @@ static cn_status compile(const cn__keras *k, cn_model *model, const json_t *conf
                          const char *optimizer)
 {
     cn_compile_options o = {.size_ = sizeof o, .optimizer = optimizer};
-    int metrics = 0;
     if (o.optimizer == NULL)
         CN__TRY(read_optimizer(k, config, &o.optimizer));
     CN__TRY(read_losses(k, model, cn__json_get(config, "loss"), &o));
     read_loss_weights(model, cn__json_get(config, "loss_weights"), &o);
-    CN__TRY(read_metrics(k, model, cn__json_get(config, "metrics"), &o, &metrics));
-    CN__TRY(read_metrics(k, model, cn__json_get(config, "weighted_metrics"), &o, &metrics));
+    CN__TRY(read_metrics(k, model, cn__json_get(config, "metrics"), o.metrics));
+    CN__TRY(read_metrics(k, model, cn__json_get(config, "weighted_metrics"), o.weighted_metrics));
     CN__TRY(cn_model_compile(model, &o));
     return optimizer != NULL ? set_rate(model, config) : CN_OK;
 }
@@ -351,11 +351,11 @@ static const char *metric_of(const char *text, const char *output)
     return is ? text + length + 1 : NULL;
 }
 
-static cn_status put_metrics_of(const cn__keras_saving *s, const cn__compiled *c,
+static cn_status put_metrics_of(const cn__keras_saving *s, const struct cn__metric_list *metrics,
                                 const char *output, json_t *list)
 {
-    for (int i = 0; i < c->metric_count; i++) {
-        const char *metric = metric_of(c->metrics[i], output);
+    for (int i = 0; i < metrics->count; i++) {
+        const char *metric = metric_of(metrics->texts[i], output);
         if (metric != NULL)
             CN__TRY(put_named(s, "keras.metrics", metric, false, list, NULL));
     }
@@ -364,19 +364,19 @@ static cn_status put_metrics_of(const cn__keras_saving *s, const cn__compiled *c
 
 /* A list; with several outputs a list of one for each that has a loss. */
 static cn_status put_metrics(const cn__keras_saving *s, const cn_model *model,
-                             const cn__compiled *c, json_t *config)
+                             const struct cn__metric_list *metrics, json_t *config, const char *key)
 {
-    if (c->metric_count == 0)
-        return cn__json_put(config, "metrics", json_null());
-    json_t *list = cn__json_put_list(config, "metrics");
+    if (metrics->count == 0)
+        return cn__json_put(config, key, json_null());
+    json_t *list = cn__json_put_list(config, key);
     if (list == NULL || model->output_count == 1)
-        return list != NULL ? put_metrics_of(s, c, NULL, list) : cn_error_status();
+        return list != NULL ? put_metrics_of(s, metrics, NULL, list) : cn_error_status();
     for (int i = 0; i < model->output_count; i++) {
         json_t *inner = cn__json_put_list(list, NULL);
         if (inner == NULL)
             return cn_error_status();
-        if (c->losses[i] != NULL)
-            CN__TRY(put_metrics_of(s, c, cn_tensor_name(model->outputs[i]), inner));
+        if (model->compiled->losses[i] != NULL)
+            CN__TRY(put_metrics_of(s, metrics, cn_tensor_name(model->outputs[i]), inner));
     }
     return CN_OK;
 }
@@ -387,7 +387,7 @@ cn_status cn__keras_put_compile(const cn__keras_saving *s, const cn_model *model
     CN__TRY(put_optimizer(s, c->optimizer, config));
     CN__TRY(put_losses(s, model, c, config));
     CN__TRY(put_loss_weights(model, c, config));
-    CN__TRY(put_metrics(s, model, c, config));
-    CN__TRY(cn__json_put(config, "weighted_metrics", json_null()));
+    CN__TRY(put_metrics(s, model, &c->metrics, config, "metrics"));
+    CN__TRY(put_metrics(s, model, &c->weighted_metrics, config, "weighted_metrics"));
     return s->legacy ? cn__json_put(config, "sample_weight_mode", json_null()) : CN_OK;
 }

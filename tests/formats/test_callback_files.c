@@ -201,6 +201,30 @@ static void assert_file(const char *name, const char *content)
     assert_string_equal(text, content);
 }
 
+static void test_progress(void **state)
+{
+    (void)state;
+    char line[100] = "";
+    cn_training training = {.epochs = 2};
+    FILE *file = tmpfile();
+    cn_callback *c = cn_progress(file);
+    assert_ok(cn__callbacks_run(cn_callbacks(c), CN_EPOCH_BEGIN, &training));
+    assert_ok(end_with(c, &training, "loss", 0.5));
+    rewind(file);
+    assert_non_null(fgets(line, sizeof line, file));
+    assert_string_equal(line, "epoch 1/2  0.0s  loss 0.5000\n");
+    cn_callback_free(c);
+    (void)fclose(file);
+    file = fopen("/dev/full", "w");
+    if (file != NULL) { /* a device that is always full */
+        c = cn_progress(file);
+        assert_int_equal(end_with(c, &training, "loss", 0.5), CN_ERROR_IO);
+        cn_callback_free(c);
+        (void)fclose(file);
+    }
+    assert_null(cn_progress(NULL));
+}
+
 static void test_csv(void **state)
 {
     (void)state;
@@ -347,9 +371,10 @@ static void test_no_arguments(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_names),   TEST(test_refused_names), TEST(test_best_only),   TEST(test_save_freq),
-        TEST(test_numbers), TEST(test_csv),           TEST(test_csv_goes_on), TEST(test_own_crc),
-        TEST(test_events),  TEST(test_no_arguments),
+        TEST(test_names),     TEST(test_refused_names), TEST(test_best_only),
+        TEST(test_save_freq), TEST(test_numbers),       TEST(test_progress),
+        TEST(test_csv),       TEST(test_csv_goes_on),   TEST(test_own_crc),
+        TEST(test_events),    TEST(test_no_arguments),
     };
     return cmocka_run_group_tests(tests, make_temporary_folder, remove_temporary_folder);
 }

@@ -320,20 +320,27 @@ static bool has_slots(const cn_model *model, cn_npz *npz)
     return count == cn__optimizer_variable_count(optimizer);
 }
 
+static bool same_metrics(const struct cn__metric_list *a, const struct cn__metric_list *b)
+{
+    bool same = a->count == b->count;
+    for (int i = 0; same && i < a->count; i++)
+        same = strcmp(a->texts[i], b->texts[i]) == 0;
+    return same;
+}
+
 /* Whether two models are trained alike. */
 static bool same_training(const cn_model *a, const cn_model *b)
 {
     const cn__compiled *p = cn__model_compiled(a), *q = cn__model_compiled(b);
     bool same =
-        p != NULL && q != NULL && p->metric_count == q->metric_count &&
+        p != NULL && q != NULL && same_metrics(&p->metrics, &q->metrics) &&
+        same_metrics(&p->weighted_metrics, &q->weighted_metrics) &&
         cn__optimizer_variable_count(p->optimizer) == cn__optimizer_variable_count(q->optimizer) &&
         cn__optimizer_iterations(p->optimizer) == cn__optimizer_iterations(q->optimizer) &&
         cn__optimizer_learning_rate(p->optimizer) == cn__optimizer_learning_rate(q->optimizer);
     for (int i = 0; same && i < cn_model_outputs(a).count; i++)
         same = (p->losses[i] == NULL) == (q->losses[i] == NULL) &&
                p->loss_weights[i] == q->loss_weights[i];
-    for (int i = 0; same && i < p->metric_count; i++)
-        same = strcmp(p->metrics[i], q->metrics[i]) == 0;
     for (int i = 0; same && i < cn__optimizer_variable_count(p->optimizer); i++) {
         cn__optimizer_variable x, y;
         cn__optimizer_variable_at(p->optimizer, i, &x);
@@ -394,9 +401,9 @@ static void test_several_outputs(void **state)
         assert_string_equal(c->losses[0], "categorical_crossentropy");
         assert_string_equal(c->losses[1], "mse");
         assert_true(c->loss_weights[0] == 1 && c->loss_weights[1] == 0.5);
-        assert_int_equal(c->metric_count, 2);
-        assert_string_equal(c->metrics[0], "cls:accuracy");
-        assert_string_equal(c->metrics[1], "recon:mae");
+        assert_int_equal(c->metrics.count, 2);
+        assert_string_equal(c->metrics.texts[0], "cls:accuracy");
+        assert_string_equal(c->metrics.texts[1], "recon:mae");
         assert_true(check_saved_training(model, "t.keras"));
         assert_true(check_saved_training(model, "t.h5"));
         cn_model_free(model);
@@ -561,7 +568,8 @@ static cn_model *trainable_model(void)
     cn_model *model = cn_sequential(cn_input({4}), cn_dense(8, .activation = "tanh"),
                                     cn_dropout(0.25f, .seed = 5), cn_dense(2));
     assert_int_equal(cn_compile(model, .optimizer = "Adam(learning_rate=0.1, amsgrad=True)",
-                                .loss = {"Huber(delta=0.5)"}, .metrics = {"mae"}),
+                                .loss = {"Huber(delta=0.5)"}, .metrics = {"mae"},
+                                .weighted_metrics = {"mse"}),
                      CN_OK);
     return model;
 }
@@ -637,6 +645,42 @@ static void test_records(void **state)
     assert_true(found);
     cn_model_free(copy);
     cn_model_free(model);
+}
+
+/* The best weights so far, which are too many for JSON, go on with the training: without them, or
+ * with others, it would not end with those of the first epoch. */
+static cn_model *stopped_early(const char *path, int64_t epochs, bool resumed)
+{
+    cn_set_random_seed(7);
+    cn_model *model = resumed ? cn_model_load(path, NULL)
+                              : cn_sequential(cn_input({4}), cn_dense(2000), cn_dense(2));
+    cn_array *x = ramp(10, 4), *y = ramp(10, 2);
+    cn_callback *best = cn_early_stopping(.monitor = "loss", .min_delta = 1e9, .patience = 9,
+                                          .restore_best_weights = epochs > 1);
+    if (!resumed)
+        assert_int_equal(cn_compile(model, .loss = {"mse"}), CN_OK);
+    assert_non_null(model);
+    assert_int_equal(cn_fit(model, cn_arrays(x), cn_arrays(y), .epochs = epochs,
+                            .callbacks = cn_callbacks(best, cn_model_checkpoint(path))),
+                     CN_OK);
+    cn_array_free(x);
+    cn_array_free(y);
+    return model;
+}
+
+static void test_best_weights_of_before(void **state)
+{
+    (void)state;
+    char path[600];
+    (void)snprintf(path, sizeof path, "%s", temporary_path("best.keras"));
+    cn_model *one = stopped_early(temporary_path("other.keras"), 1, false);
+    cn_model *some = stopped_early(path, 2, false), *rest = stopped_early(path, 4, true);
+    assert_true(same_weights(one, some));
+    assert_true(same_weights(one, rest));
+    assert_int_equal(cn_history_epochs(cn_model_history(rest)), 4);
+    cn_model_free(one);
+    cn_model_free(some);
+    cn_model_free(rest);
 }
 
 /* A loss that Cornu has not leaves the model uncompiled; so does the caller who asks for it. */
@@ -805,6 +849,7 @@ int main(void)
         cmocka_unit_test(test_output_size),
         cmocka_unit_test(test_going_on),
         cmocka_unit_test(test_records),
+        cmocka_unit_test_teardown(test_best_weights_of_before, empty_temporary_folder),
         cmocka_unit_test(test_uncompiled),
         cmocka_unit_test_teardown(test_refusals, empty_temporary_folder),
         cmocka_unit_test_setup(test_paths, empty_temporary_folder),
