@@ -131,7 +131,8 @@ cn_status cn__conv_of(const cn_conv_options *options, const cn_shape *x, const c
                       .in_channels = x->dim[rank + 1],
                       .out_channels = options->transposed ? of_groups(kernel->dim[rank], groups)
                                                           : kernel->dim[rank + 1],
-                      .groups = groups};
+                      .groups = groups,
+                      .direct_only = options->direct_only};
     for (int i = 0; i < rank; i++) {
         conv->in[i] = x->dim[i + 1] < 0 ? cn__unknown_extent : x->dim[i + 1];
         conv->kernel[i] = kernel->dim[i];

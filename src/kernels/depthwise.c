@@ -73,16 +73,34 @@ void CN__K(depthwise)(const cn__depthwise *depthwise)
         all_channels(depthwise, m, 1);
 }
 
+/* `vectors` vectors of channels from channel c on. */
+static inline __attribute__((always_inline)) void
+gradient_block(const cn__depthwise_gradient *gradient, int64_t c, const int vectors)
+{
+    cn__v sum[4];
+    float *out = gradient->out + c;
+    CN__UNROLL
+    for (int v = 0; v < vectors; v++)
+        sum[v] = cn__load(out + v * CN__LANES);
+    for (int64_t p = 0; p < gradient->pixels; p++) {
+        const float *a = gradient->a[p] + c, *b = gradient->b[p] + c;
+        CN__UNROLL
+        for (int v = 0; v < vectors; v++)
+            sum[v] += cn__load(a + v * CN__LANES) * cn__load(b + v * CN__LANES);
+    }
+    CN__UNROLL
+    for (int v = 0; v < vectors; v++)
+        cn__store(out + v * CN__LANES, sum[v]);
+}
+
 void CN__K(depthwise_gradient)(const cn__depthwise_gradient *gradient);
 void CN__K(depthwise_gradient)(const cn__depthwise_gradient *gradient)
 {
     int64_t c = 0;
-    for (; c + CN__LANES <= gradient->channels; c += CN__LANES) {
-        cn__v sum = cn__load(gradient->out + c);
-        for (int64_t p = 0; p < gradient->pixels; p++)
-            sum += cn__load(gradient->a[p] + c) * cn__load(gradient->b[p] + c);
-        cn__store(gradient->out + c, sum);
-    }
+    for (; c + 4 * CN__LANES <= gradient->channels; c += 4 * CN__LANES)
+        gradient_block(gradient, c, 4);
+    for (; c + CN__LANES <= gradient->channels; c += CN__LANES)
+        gradient_block(gradient, c, 1);
     for (; c < gradient->channels; c++) {
         float sum = gradient->out[c];
         for (int64_t p = 0; p < gradient->pixels; p++)

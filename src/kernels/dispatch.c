@@ -69,6 +69,16 @@ void cn__kernels_use(const cn__kernels *table)
     atomic_store(&in_use, table != NULL ? table : choose());
 }
 
+bool cn__winograd_allowed(void)
+{
+    static atomic_int known; /* 0: not asked yet */
+    if (known == 0) {
+        const char *wanted = getenv("CORNU_WINOGRAD");
+        known = wanted != NULL && strcmp(wanted, "0") == 0 ? 2 : 1;
+    }
+    return known == 1;
+}
+
 const char *cn_isa_name(void)
 {
     return cn__kernels_get()->name;

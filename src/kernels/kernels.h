@@ -23,16 +23,18 @@ typedef struct cn__tile {
     float *const *out;      /* [rows] */
     int64_t columns;        /* channels to store, at most vectors * lanes */
     float low, high;        /* the clamp; -inf, +inf for none */
+    const float *ahead;     /* NULL, or what to bring near: a line for each tap and channel */
 } cn__tile;
 typedef void (*cn__tile_kernel)(const cn__tile *tile);
 
 /* The outer product tile of a kernel gradient: for i < rows, n < columns
- *     out[i][n] (+)= sum over p < pixels of a[p][i] * b[p][n]. */
+ *     out[i][n] (+)= sum over p < pixels of a[p][a_at + i] * b[p][b_at + n]. */
 typedef struct cn__outer {
     int64_t pixels;
-    const float *const *a; /* [pixels]: `rows` consecutive floats each */
-    const float *const *b; /* [pixels]: vectors * lanes consecutive floats each */
-    float *out;            /* [rows] of `stride` floats */
+    const float *const *a; /* [pixels]: `rows` consecutive floats each, from a_at on */
+    const float *const *b; /* [pixels]: vectors * lanes consecutive floats each, from b_at on */
+    int64_t a_at, b_at;
+    float *out; /* [rows] of `stride` floats */
     int64_t stride;
     int64_t columns; /* at most vectors * lanes; what is read of b beyond it is not used */
     bool accumulate; /* add to `out` */
@@ -57,6 +59,25 @@ typedef struct cn__depthwise_gradient {
     const float *const *b; /* [pixels] */
     float *out;            /* [channels] */
 } cn__depthwise_gradient;
+
+/* Minimal filtering of `taps` x `taps` taps with `points` x `points` multiplications, which give
+ * (points - taps + 1)^2 outputs; see winograd.c. At least `lanes` channels. */
+typedef struct cn__winograd_output {
+    const float *const *in; /* [points][points]: the sums at each point, of one tile */
+    const float *start;     /* [channels]: the bias */
+    float *const *out;      /* [points - taps + 1]^2 */
+    int64_t channels;
+    float low, high; /* the clamp; -inf, +inf for none */
+} cn__winograd_output;
+typedef struct cn__winograd {
+    int points, taps;
+    /* One tile's input `in` [points][points] of `channels` each, at each point: out[p * step]. */
+    void (*input)(const float *const *in, int64_t channels, float *out, int64_t step);
+    /* Whole vectors of kernel columns: in [taps][taps], out [points][points]. */
+    void (*kernel)(const float *const *in, int64_t columns, float *const *out);
+    void (*output)(const cn__winograd_output *output);
+} cn__winograd;
+enum { CN__WINOGRAD_COUNT = 4, cn__winograd_most = 6 /* points */ };
 
 #define CN__MAX_VECTORS 4
 #define CN__MAX_ROWS 32
@@ -102,6 +123,7 @@ typedef struct cn__kernels {
     const cn__outer_kernel (*outer)[CN__MAX_ROWS + 1];
     void (*depthwise)(const cn__depthwise *depthwise);
     void (*depthwise_gradient)(const cn__depthwise_gradient *gradient);
+    const cn__winograd *winograd; /* [CN__WINOGRAD_COUNT] */
 
     cn__unary_kernel unary[CN_UNARY_COUNT];
     cn__unary_gradient_kernel unary_gradient[CN_UNARY_COUNT];
@@ -149,6 +171,8 @@ typedef struct cn__kernels {
 
 /* The table in use: chosen at the first call, the same ever after. */
 const cn__kernels *cn__kernels_get(void);
+/* False if CORNU_WINOGRAD=0 forbids minimal filtering. */
+bool cn__winograd_allowed(void);
 /* All tables this processor can run, best first; returns how many. For tests. */
 int cn__kernels_all(const cn__kernels *tables[8]);
 /* Puts another table in force, NULL for the default again. For tests and benchmarks: not safe while

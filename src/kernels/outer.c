@@ -32,7 +32,7 @@ static inline __attribute__((always_inline)) void outer_body(const cn__outer *ou
             acc[r][v] = (cn__v){0};
     }
     for (int64_t p = 0; p < outer->pixels; p++) {
-        const float *a = outer->a[p], *b = outer->b[p];
+        const float *a = outer->a[p] + outer->a_at, *b = outer->b[p] + outer->b_at;
         cn__v y[CN__MAX_VECTORS];
         CN__UNROLL
         for (int v = 0; v < vectors; v++)

@@ -6,6 +6,7 @@ extern const cn__kernels CN__K(kernels);
 
 extern const cn__tile_kernel CN__K(tile)[CN__MAX_VECTORS + 1][CN__MAX_ROWS + 1];
 extern const cn__outer_kernel CN__K(outer)[CN__MAX_VECTORS + 1][CN__MAX_ROWS + 1];
+extern const cn__winograd CN__K(winograd)[CN__WINOGRAD_COUNT];
 void CN__K(depthwise)(const cn__depthwise *);
 void CN__K(depthwise_gradient)(const cn__depthwise_gradient *);
 float CN__K(peak)(int64_t, double *);
@@ -47,6 +48,7 @@ const cn__kernels CN__K(kernels) = {
     .outer = CN__K(outer),
     .depthwise = CN__K(depthwise),
     .depthwise_gradient = CN__K(depthwise_gradient),
+    .winograd = CN__K(winograd),
 #define UNARY(NAME, name) [CN_##NAME] = CN__K(unary_##name),
     .unary = {CN_UNARY_LIST(UNARY)},
 #define UNARY_GRADIENT(NAME, name) [CN_##NAME] = CN__K(unary_gradient_##name),

@@ -82,6 +82,9 @@ static inline __attribute__((always_inline)) void tile_body(const cn__tile *tile
     accumulators acc;
     start(tile, rows, vectors, &acc);
     int64_t depth = tile->depth;
+    /* Without anything to ask for, the same line again: cheaper than a condition in the loop. */
+    const char *ahead = (const char *)(tile->ahead != NULL ? tile->ahead : tile->weights);
+    int64_t ahead_step = tile->ahead != NULL ? 64 : 0;
     for (int64_t t = 0; t < tile->taps; t++) {
         const float *in[CN__MAX_ROWS];
         CN__UNROLL
@@ -89,6 +92,8 @@ static inline __attribute__((always_inline)) void tile_body(const cn__tile *tile
             in[r] = tile->in[t * rows + r];
         const float *w = tile->weights + t * tile->weights_tap;
         for (int64_t k = 0; k < depth; k++, w += vectors * CN__LANES) {
+            __builtin_prefetch(ahead, 0, 2);
+            ahead += ahead_step;
             cn__v weight[CN__MAX_VECTORS];
             CN__UNROLL
             for (int v = 0; v < vectors; v++)

@@ -3,7 +3,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "ops/conv_fold.h"
 #include "ops/conv_plan.h"
+#include "ops/conv_winograd.h"
 
 enum {
     /* Bytes of the packed kernel that are used together: about half of a second-level cache. */
@@ -124,6 +126,14 @@ void cn_conv_plan_pack(const cn_conv_plan *plan, const float *kernel, float *pac
 {
     if (plan->packed_floats == 0)
         return;
+    if (plan->winograd != NULL) {
+        cn__winograd_pack(plan, kernel, packed, pool);
+        return;
+    }
+    if (plan->fold != NULL) {
+        cn__fold_pack(plan, kernel, packed, pool);
+        return;
+    }
     if (cn__conv_is_depthwise(&plan->conv)) {
         pack_depthwise(plan, kernel, packed);
         return;
@@ -382,13 +392,21 @@ void cn_conv_plan_run(const cn_conv_plan *plan, const float *in, const float *pa
                       const float *bias, const cn_clamp *clamp, float *out, void *scratch,
                       cn_pool *pool)
 {
-    (void)scratch;
+    const cn_clamp limits = clamp != NULL ? *clamp : (cn_clamp){-INFINITY, INFINITY};
+    if (plan->winograd != NULL) {
+        cn__winograd_run(plan, in, packed, bias, limits, out, scratch, pool);
+        return;
+    }
+    if (plan->fold != NULL) {
+        cn__fold_run(plan, in, packed, bias, limits, out, pool);
+        return;
+    }
     run_context context = {.plan = plan,
                            .in = in,
                            .packed = (float *)(uintptr_t)packed, /* read only */
                            .bias = bias,
                            .out = out,
-                           .clamp = clamp != NULL ? *clamp : (cn_clamp){-INFINITY, INFINITY}};
+                           .clamp = limits};
     cn__pool_run(pool, run_task, &context, (size_t)plan->tasks);
 }
 
@@ -405,7 +423,7 @@ void cn_conv_plan_pack_and_run(const cn_conv_plan *plan, const float *in, const 
                                float *packed, const float *bias, const cn_clamp *clamp, float *out,
                                void *scratch, cn_pool *pool)
 {
-    if (!each_block_once(plan)) {
+    if (plan->winograd != NULL || plan->fold != NULL || !each_block_once(plan)) {
         cn_conv_plan_pack(plan, kernel, packed, pool);
         cn_conv_plan_run(plan, in, packed, bias, clamp, out, scratch, pool);
         return;
@@ -432,12 +450,14 @@ static cn_status run_once(const cn_conv *conv, cn_conv_pass pass, const float *i
     if (plan == NULL)
         return cn_error_status();
     float *packed = cn__alloc(cn_conv_plan_packed_bytes(plan));
-    if (packed != NULL) {
+    void *scratch = cn__alloc(cn_conv_plan_scratch_bytes(plan));
+    if (packed != NULL && scratch != NULL) {
         cn_conv_plan_pack(plan, kernel, packed, pool);
-        cn_conv_plan_run(plan, in, packed, bias, NULL, out, NULL, pool);
+        cn_conv_plan_run(plan, in, packed, bias, NULL, out, scratch, pool);
     }
-    cn_status status = packed != NULL ? CN_OK : cn_error_status();
+    cn_status status = packed != NULL && scratch != NULL ? CN_OK : cn_error_status();
     cn__free(packed);
+    cn__free(scratch);
     cn_conv_plan_free(plan);
     return status;
 }

@@ -2,7 +2,9 @@
  */
 #include <string.h>
 
+#include "ops/conv_fold.h"
 #include "ops/conv_plan.h"
+#include "ops/conv_winograd.h"
 
 /* Least multiplications worth a task of its own: some ten microseconds of one core. */
 static const double task_multiplications = 1 << 20;
@@ -14,9 +16,7 @@ enum {
     /* Fewest and most output pixels of a task. Few pixels would read the packed kernel, which may
      * not fit the second-level cache, too often. */
     least_pixels = 256,
-    most_pixels = 4096,
-    /* Pixels that a part of a kernel gradient's sum has at least. */
-    least_part = 1024
+    most_pixels = 4096
 };
 
 bool cn__conv_is_depthwise(const cn_conv *conv)
@@ -131,28 +131,24 @@ static cn_status plan_axis(cn_conv_plan *plan, int axis)
     return CN_OK;
 }
 
-/* Cuts the columns of a group into blocks of nearly equal numbers of vectors. */
-static cn_status plan_blocks(cn_conv_plan *plan)
+cn_status cn__plan_blocks(const cn_conv_plan *plan, int64_t columns, int64_t *blocks,
+                          cn__column_block **block, int64_t *packed_columns)
 {
-    int64_t lanes = plan->kernels->lanes;
-    int64_t vectors = cn__ceil_div(plan->columns, lanes), most = CN__MAX_VECTORS;
-    while (plan->kernels->rows[most] == 0)
-        most--;
-    plan->blocks = cn__ceil_div(vectors, most);
-    plan->block = cn__arena_alloc(plan->arena, (size_t)plan->blocks * sizeof *plan->block);
-    if (plan->block == NULL)
+    int64_t lanes = plan->kernels->lanes, used = 0;
+    int64_t vectors = cn__ceil_div(columns, lanes);
+    *blocks = cn__ceil_div(vectors, cn__widest(plan->kernels));
+    *block = cn__arena_alloc(plan->arena, (size_t)*blocks * sizeof **block);
+    if (*block == NULL)
         return cn_error_status();
-    int64_t used = 0;
-    for (int64_t b = 0; b < plan->blocks; b++) {
-        cn__column_block *block = &plan->block[b];
-        int64_t end = vectors * (b + 1) / plan->blocks;
-        block->vectors = (int)(end - used);
-        block->first = used * lanes;
-        block->columns = cn__min(end * lanes, plan->columns) - block->first;
-        block->packed = used * lanes;
+    for (int64_t b = 0; b < *blocks; b++) {
+        int64_t end = vectors * (b + 1) / *blocks;
+        (*block)[b] = (cn__column_block){.first = used * lanes,
+                                         .columns = cn__min(end * lanes, columns) - used * lanes,
+                                         .vectors = (int)(end - used),
+                                         .packed = used * lanes};
         used = end;
     }
-    plan->packed_columns = vectors * lanes;
+    *packed_columns = vectors * lanes;
     return CN_OK;
 }
 
@@ -218,42 +214,36 @@ static void plan_tasks(cn_conv_plan *plan)
     }
 }
 
-/* Kernel gradients: one task for each group, tap and part of the pixels. The parts depend on the
- * shape alone, so that the sums have the same order for any number of threads. */
-static void plan_gradient_tasks(cn_conv_plan *plan)
-{
-    const cn_conv *conv = &plan->conv;
-    int64_t taps = plan->phase[0].taps;
-    int64_t groups = cn__conv_is_depthwise(conv) ? 1 : conv->groups;
-    int64_t pixels = conv->batch * plan->phase[0].image_pixels;
-    int64_t wanted = cn__ceil_div(32, taps * groups);
-    plan->parts = cn__max(1, cn__min(wanted, pixels / least_part));
-    plan->tasks = groups * taps * plan->parts;
-    if (plan->parts > 1)
-        plan->scratch_floats = plan->parts * cn_conv_kernel_count(conv, false);
-}
-
 /* A kernel gradient is planned on the convolution, whichever of the two it belongs to: the sum runs
  * over the convolution's output pixels. */
 static cn_status plan_all(cn_conv_plan *plan)
 {
     for (int axis = 0; axis < 3; axis++)
         CN__TRY(plan_axis(plan, axis));
-    CN__TRY(plan_blocks(plan));
     CN__TRY(plan_phases(plan));
+    bool gradient = plan->pass != CN_CONV_FORWARD && plan->pass != CN_CONV_TRANSPOSE;
+    int64_t columns = plan->columns;
+    if (gradient)
+        CN__TRY(cn__gradient_shape(plan, &columns));
+    CN__TRY(cn__plan_blocks(plan, columns, &plan->blocks, &plan->block, &plan->packed_columns));
     plan->zeros = cn__arena_alloc(
         plan->arena, (size_t)cn__max(plan->depth, plan->conv.in_channels) * sizeof(float));
     if (plan->zeros == NULL)
         return cn_error_status();
-    if (plan->pass == CN_CONV_FORWARD || plan->pass == CN_CONV_TRANSPOSE)
-        plan_tasks(plan);
+    if (gradient)
+        cn__gradient_tasks(plan);
     else
-        plan_gradient_tasks(plan);
-    return CN_OK;
+        plan_tasks(plan);
+    CN__TRY(cn__winograd_plan(plan));
+    return plan->winograd == NULL ? cn__fold_plan(plan) : CN_OK;
 }
 
 static const char *algorithm_of(const cn_conv_plan *plan)
 {
+    if (plan->winograd != NULL)
+        return "minimal filtering";
+    if (plan->fold != NULL)
+        return cn__fold_name(plan);
     if (cn__conv_is_depthwise(&plan->conv))
         return "depthwise";
     return plan->phases > 1 ? "by phase" : "direct";

@@ -42,6 +42,22 @@ typedef struct cn__column_block {
     int64_t packed; /* where it begins in a phase's group, in floats per tap and input channel */
 } cn__column_block;
 
+/* How a kernel gradient is computed: as outer products of `rows` values of the input, those of a
+ * line of `merged` taps, and the channels of the output's gradient, summed over the pixels; or
+ * swapped, the channels by the values. */
+typedef struct cn__gradient {
+    int64_t merged;      /* neighbouring taps of the last axis: all of them, or 1 */
+    int64_t lines, rows; /* lines of taps; rows of each in the kernel */
+    bool swapped;        /* the input's values are the columns of the product */
+    /* For each tap that a line begins with: the output positions along the last axis, from `first`
+     * to `end`, at which the whole line lies inside the image. */
+    struct {
+        int64_t first, end;
+    } * inside;
+    int64_t task_lines, line_tasks; /* lines of a task; tasks for all lines */
+    int64_t task_blocks, block_tasks;
+} cn__gradient;
+
 struct cn_conv_plan {
     cn_conv conv; /* with three axes and no zeros for defaults */
     cn_conv_pass pass;
@@ -62,11 +78,37 @@ struct cn_conv_plan {
     int64_t packed_floats;
     int64_t scratch_floats;
     int64_t parts; /* kernel gradients: parts of the pixels that are summed apart */
-    float *zeros;  /* what padding points to: `depth` zeros */
+    const struct cn__winograd_conv *winograd; /* minimal filtering, NULL if not used */
+    cn__gradient gradient;
+    const struct cn__fold *fold; /* few channels, conv_fold.h; NULL if not used */
+    float *zeros;                /* what padding points to: `depth` zeros */
 };
 
-/* Pointers to input cells that a task keeps on its stack. */
-enum { cn__most_pointers = 1024 };
+enum {
+    /* Pointers to input cells that a task keeps on its stack. */
+    cn__most_pointers = 1024,
+    /* Floats of the input that a task of a kernel gradient copies at a time. */
+    cn__gradient_copied = 4096
+};
+
+/* The vectors of the widest tile. */
+static inline int64_t cn__widest(const cn__kernels *kernels)
+{
+    int64_t most = CN__MAX_VECTORS;
+    while (kernels->rows[most] == 0)
+        most--;
+    return most;
+}
+
+/* Cuts `columns` columns into blocks of nearly equal numbers of vectors; `packed_columns` of whole
+ * vectors. */
+cn_status cn__plan_blocks(const cn_conv_plan *plan, int64_t columns, int64_t *blocks,
+                          cn__column_block **block, int64_t *packed_columns);
+
+/* Kernel gradients: chooses the shape of the outer products and tells how many columns they have;
+ * cuts them into tasks. */
+cn_status cn__gradient_shape(cn_conv_plan *plan, int64_t *columns);
+void cn__gradient_tasks(cn_conv_plan *plan);
 
 /* True if every group of a plan's convolution has one input and one output channel, and the kernel
  * few enough taps for a task to point at all of them at once. */

@@ -114,24 +114,67 @@ static void check_outer(const cn__kernels *k, int vectors, int rows)
     static float out[CN__MAX_ROWS * pitch], before[CN__MAX_ROWS * pitch];
     static double exact[CN__MAX_ROWS * pitch], magnitude[CN__MAX_ROWS * pitch];
     bool accumulate = test_int(0, 1);
+    int64_t a_at = test_int(0, 20), b_at = test_int(0, 20);
     for (int64_t p = 0; p < pixels; p++) {
-        a[p] = values + test_int(0, 4000);
-        b[p] = values + test_int(0, 4000);
+        a[p] = values + test_int(0, 3980);
+        b[p] = values + test_int(0, 3980);
     }
     fill_out(out, before);
-    k->outer[vectors][rows](&(cn__outer){pixels, a, b, out, pitch, columns, accumulate});
+    k->outer[vectors][rows](&(cn__outer){.pixels = pixels,
+                                         .a = a,
+                                         .b = b,
+                                         .a_at = a_at,
+                                         .b_at = b_at,
+                                         .out = out,
+                                         .stride = pitch,
+                                         .columns = columns,
+                                         .accumulate = accumulate});
     for (int r = 0; r < rows; r++)
         for (int64_t n = 0; n < columns; n++) {
             double sum = accumulate ? (double)before[r * pitch + n] : 0, size = fabs(sum);
             for (int64_t p = 0; p < pixels; p++) {
-                sum += (double)a[p][r] * (double)b[p][n];
-                size += fabs((double)a[p][r] * (double)b[p][n]);
+                double product = (double)a[p][a_at + r] * (double)b[p][b_at + n];
+                sum += product;
+                size += fabs(product);
             }
             exact[r * pitch + n] = sum;
             magnitude[r * pitch + n] = size;
         }
     assert_rows(k, "outer", vectors, rows, columns, out, before, exact, magnitude);
     free(values);
+}
+
+/* Nothing but the transposed values may be written. */
+static void check_transpose(const cn__kernels *k, int64_t rows, int64_t columns)
+{
+    enum { most = 48 };
+    int64_t in_step = columns + test_int(0, 3), out_step = rows + test_int(0, 3);
+    float *in = test_floats(most * most), *out = test_floats(most * most);
+    float *before = test_floats(most * most);
+    memcpy(before, out, most * most * sizeof *out);
+    k->transpose(rows, columns, in, in_step, out, out_step);
+    for (int64_t i = 0; i < most * most; i++) {
+        int64_t row = i % out_step, column = i / out_step;
+        bool inside = row < rows && column < columns;
+        if (out[i] != (inside ? in[row * in_step + column] : before[i]))
+            fail_msg("%s transpose %lldx%lld: element %lld is %g", k->name, (long long)rows,
+                     (long long)columns, (long long)i, (double)out[i]);
+    }
+    free(in);
+    free(out);
+    free(before);
+}
+
+static void test_transpose(void **state)
+{
+    (void)state;
+    const cn__kernels *tables[8];
+    int count = cn__kernels_all(tables);
+    test_seed();
+    for (int t = 0; t < count; t++)
+        for (int64_t rows = 1; rows <= 40; rows += test_int(1, 3))
+            for (int64_t columns = 1; columns <= 40; columns += test_int(1, 3))
+                check_transpose(tables[t], rows, columns);
 }
 
 static void test_tiles(void **state)
@@ -222,6 +265,7 @@ static void test_depthwise(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_tiles), cmocka_unit_test(test_outers),
+                                       cmocka_unit_test(test_transpose),
                                        cmocka_unit_test(test_depthwise)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
