@@ -69,6 +69,7 @@ void cn__kernels_use(const cn__kernels *table)
     atomic_store(&in_use, table != NULL ? table : choose());
 }
 
+/* Asked once, like the instruction set. */
 bool cn__winograd_allowed(void)
 {
     static atomic_int known; /* 0: not asked yet */

@@ -11,6 +11,8 @@ bool cn__constraint_known(const char *constraint);
 
 /* The penalty, of shape (), as Keras 3 computes it. */
 cn_tensor *cn__penalty(const char *regularizer, cn_tensor *x);
+/* l1 * (sum of |x|) + l2 * (sum of x^2) */
+cn_tensor *cn__penalty_l1_l2(double l1, double l2, cn_tensor *x);
 
 /* A constraint made ready. */
 typedef struct cn__constraint cn__constraint;

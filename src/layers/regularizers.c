@@ -22,10 +22,8 @@ static cn_tensor *total(cn_tensor *x, cn_unary f, double factor)
     return cn_op_unary(sum, (cn_function1){CN_AFFINE, {(float)factor, 0, 0}});
 }
 
-static cn_tensor *l1_l2(const cn__expression *e, const regularizer *row, cn_tensor *x)
+cn_tensor *cn__penalty_l1_l2(double l1, double l2, cn_tensor *x)
 {
-    double l1 = cn__expression_number(e, row->l1_keys, row->l1);
-    double l2 = cn__expression_number(e, row->l2_keys, row->l2);
     if (l1 == 0 && l2 == 0)
         return cn_op_number(x, 0);
     cn_tensor *absolute = l1 != 0 ? total(x, CN_ABS, l1) : NULL;
@@ -33,6 +31,12 @@ static cn_tensor *l1_l2(const cn__expression *e, const regularizer *row, cn_tens
     if (l1 == 0 || l2 == 0)
         return l1 != 0 ? absolute : square;
     return cn_op_binary(CN_ADD, absolute, square);
+}
+
+static cn_tensor *l1_l2(const cn__expression *e, const regularizer *row, cn_tensor *x)
+{
+    return cn__penalty_l1_l2(cn__expression_number(e, row->l1_keys, row->l1),
+                             cn__expression_number(e, row->l2_keys, row->l2), x);
 }
 
 /* Ones but for the diagonal. */

@@ -82,6 +82,15 @@ static cn_status restore_weights(cn_layer *layer, bool trainable, void *context)
     return CN_OK;
 }
 
+static cn_status put_back(const cn_model *model, double *best)
+{
+    cn_graph *graph = cn__graph_of(model->inputs[0]);
+    cn__graph_lock_weights(graph, true); /* others may be predicting */
+    cn_status status = cn__visit_layers(model, restore_weights, &best);
+    cn__graph_unlock_weights(graph);
+    return status;
+}
+
 static cn_status make_room_for_weights(early_stopping *e, const cn_model *model)
 {
     int64_t count = stop_numbers;
@@ -145,7 +154,7 @@ static cn_status early_stopping_run(void *context, cn_event event, cn_training *
         training->stop = training->stop || e->state[stop_wait] >= (double)e->o.patience;
     if (event == CN_EPOCH_END)
         return early_stopping_epoch(e, training);
-    return restore ? cn__visit_layers(training->model, restore_weights, &best) : CN_OK;
+    return restore ? put_back(training->model, best) : CN_OK;
 }
 
 static cn_status early_stopping_init(early_stopping *e, const cn_early_stopping_options *options)

@@ -2,7 +2,7 @@
 #include "data/data.h"
 #include "graph/map.h"
 #include "layers/losses.h"
-#include "models/training.h"
+#include "models/fit.h"
 
 #include <math.h>
 #include <string.h>
@@ -81,14 +81,17 @@ static cn_status set_losses(const cn_model *model, const cn_compile_options *o, 
 {
     int outputs = model->output_count, count = count_losses(o);
     if (count > 1 && count != outputs)
-        return cn__fail(CN_ERROR_ARGUMENT,
-                        "there are %d losses, but the outputs are %d; give one for all, or one for each "
-                        "(\"none\" for an output that is not trained)",
-                        count, outputs);
+        return cn__fail(
+            CN_ERROR_ARGUMENT,
+            "there are %d losses, but the outputs are %d; give one for all, or one for each "
+            "(\"none\" for an output that is not trained)",
+            count, outputs);
+    if (outputs > CN_MOST_LOSSES)
+        return cn__fail(CN_ERROR_UNSUPPORTED, "at most %d outputs can be trained, not %d",
+                        CN_MOST_LOSSES, outputs);
     for (int i = 0; i < outputs; i++) {
-        bool own = count > 1 && i < CN_MOST_LOSSES;
-        c->loss_weights[i] = i < CN_MOST_LOSSES ? loss_weight(o->loss_weights[i]) : 1;
-        CN__TRY(set_loss(c, i, own ? o->loss[i] : o->loss[0]));
+        c->loss_weights[i] = loss_weight(o->loss_weights[i]);
+        CN__TRY(set_loss(c, i, o->loss[count > 1 ? i : 0]));
     }
     return CN_OK;
 }
@@ -119,15 +122,16 @@ static cn_status split_metric(const cn__compiled *c, const char *text, int *outp
     return CN_OK;
 }
 
+/* A tensor may be several outputs, each with a loss of its own. */
 static const char *loss_of(const cn_model *model, const cn__compiled *c, int trained)
 {
     for (int i = 0; i < model->output_count; i++)
-        if (model->outputs[i] == c->graph.prediction[trained] && c->losses[i] != NULL)
+        if (c->losses[i] != NULL && trained-- == 0)
             return c->losses[i];
     return NULL;
 }
 
-static cn_status watch(const cn_model *model, cn__compiled *c, const char *text)
+static cn_status watch(const cn_model *model, cn__compiled *c, const char *text, bool weighted)
 {
     int output = 0;
     const char *name = NULL;
@@ -139,25 +143,68 @@ static cn_status watch(const cn_model *model, cn__compiled *c, const char *text)
                                             &c->graph.prediction[i]->shape);
         if (metric == NULL)
             return cn_error_status();
-        c->watched[c->watched_count++] = (cn__watched){i, metric};
+        c->watched[c->watched_count++] = (cn__watched){i, weighted, metric};
+    }
+    return CN_OK;
+}
+
+static cn_status watch_all(const cn_model *model, cn__compiled *c, const char *const *texts,
+                           bool weighted)
+{
+    struct cn__metric_list *list = weighted ? &c->weighted_metrics : &c->metrics;
+    list->texts = cn__arena_alloc(c->arena, CN_MOST_METRICS * sizeof *list->texts);
+    if (list->texts == NULL)
+        return cn_error_status();
+    for (int i = 0; i < CN_MOST_METRICS && texts[i] != NULL; i++) {
+        CN__TRY(watch(model, c, texts[i], weighted));
+        list->texts[list->count++] = copy_text(c, texts[i]);
+        if (list->texts[i] == NULL)
+            return cn_error_status();
     }
     return CN_OK;
 }
 
 static cn_status set_metrics(const cn_model *model, const cn_compile_options *o, cn__compiled *c)
 {
-    size_t most = (size_t)CN_MOST_METRICS * (size_t)(c->graph.outputs + 1);
+    size_t most = 2 * (size_t)CN_MOST_METRICS * (size_t)c->graph.outputs;
     c->watched = cn__arena_alloc(c->arena, most * sizeof *c->watched);
-    c->metrics = cn__arena_alloc(c->arena, CN_MOST_METRICS * sizeof *c->metrics);
-    if (c->watched == NULL || c->metrics == NULL)
+    if (c->watched == NULL)
         return cn_error_status();
-    for (int i = 0; i < CN_MOST_METRICS && o->metrics[i] != NULL; i++) {
-        CN__TRY(watch(model, c, o->metrics[i]));
-        c->metrics[c->metric_count++] = copy_text(c, o->metrics[i]);
-        if (c->metrics[i] == NULL)
-            return cn_error_status();
+    CN__TRY(watch_all(model, c, o->metrics, false));
+    return watch_all(model, c, o->weighted_metrics, true);
+}
+
+static bool is_taken(const char *const *names, int count, const char *name)
+{
+    for (int i = 0; i < count; i++)
+        if (name != NULL && strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* The text, with a number if it is a name already; NULL if memory is short. */
+static const char *numbered(const cn__compiled *c, const char *text, const char *const *names,
+                            int count)
+{
+    const char *name = text;
+    for (int i = 1; is_taken(names, count, name); i++)
+        name = cn__arena_printf(c->arena, "%s_%d", text, i);
+    return name;
+}
+
+/* What logs call a metric, as in Keras: of two of the same name the weighted one says so. */
+static const char *log_name(const cn__compiled *c, const cn__watched *w, const char *const *names,
+                            int count)
+{
+    const char *name = cn__metric_name(w->metric), *output = "", *bar = "";
+    if (c->graph.outputs > 1) {
+        output = cn_tensor_name(c->graph.prediction[w->output]);
+        bar = "_";
     }
-    return CN_OK;
+    const char *text = cn__arena_printf(c->arena, "%s%s%s", output, bar, name);
+    if (w->weighted && is_taken(names, count, text))
+        text = cn__arena_printf(c->arena, "%s%sweighted_%s", output, bar, name);
+    return numbered(c, text, names, count);
 }
 
 static cn_status name_logs(cn__compiled *c)
@@ -166,22 +213,21 @@ static cn_status name_logs(cn__compiled *c)
     bool several = g->outputs > 1;
     int count = 0, most = 1 + g->outputs + c->watched_count;
     const char **names = cn__arena_alloc(c->arena, 2 * (size_t)most * sizeof *names);
-    c->logs = cn__arena_alloc(c->arena, 2 * (size_t)most * sizeof *c->logs);
+    c->logs = cn__arena_alloc(c->arena, 3 * (size_t)most * sizeof *c->logs);
     if (names == NULL || c->logs == NULL)
         return cn_error_status();
     names[count++] = "loss";
-    for (int i = 0; i < g->outputs && several; i++)
-        names[count++] = cn__arena_printf(c->arena, "%s_loss", cn_tensor_name(g->prediction[i]));
-    for (int i = 0; i < c->watched_count; i++) {
-        const char *name = cn__metric_name(c->watched[i].metric);
-        const char *output = cn_tensor_name(g->prediction[c->watched[i].output]);
-        names[count++] = several ? cn__arena_printf(c->arena, "%s_%s", output, name) : name;
-    }
-    for (int i = 0; i < count; i++) {
-        names[count + i] = names[i] != NULL ? cn__arena_printf(c->arena, "val_%s", names[i]) : NULL;
-        if (names[count + i] == NULL)
+    for (int i = 0; i < g->outputs && several; i++, count++) {
+        names[count] = cn__arena_printf(c->arena, "%s_loss", cn_tensor_name(g->prediction[i]));
+        if ((names[count] = numbered(c, names[count], names, count)) == NULL)
             return cn_error_status();
     }
+    for (int i = 0; i < c->watched_count; i++, count++)
+        if ((names[count] = log_name(c, &c->watched[i], names, count)) == NULL)
+            return cn_error_status();
+    for (int i = 0; i < count; i++)
+        if ((names[count + i] = cn__arena_printf(c->arena, "val_%s", names[i])) == NULL)
+            return cn_error_status();
     c->log_count = count;
     c->log_names = names;
     return CN_OK;
@@ -228,7 +274,7 @@ static cn_status check(const cn_model *model, const cn_compile_options *options)
         return cn__fail(CN_ERROR_ARGUMENT,
                         "model %s: is used as a layer; compile the model that holds it",
                         model->name);
-    return CN_OK;
+    return cn__need_idle(model);
 }
 
 cn_status cn_model_compile(cn_model *model, const cn_compile_options *options)

@@ -10,12 +10,14 @@ cn_status cn_model_compile_options(const cn_model *model, cn_compile_options *op
     if (c == NULL)
         return cn__fail(CN_ERROR_ARGUMENT, "model %s: is not compiled", model->name);
     options->optimizer = cn__optimizer_text(c->optimizer);
-    for (int i = 0; i < model->output_count && i < CN_MOST_LOSSES; i++) {
+    for (int i = 0; i < model->output_count; i++) {
         float weight = (float)c->loss_weights[i];
         options->loss[i] = c->losses[i] != NULL ? c->losses[i] : "none";
         options->loss_weights[i] = weight != 0 ? weight : -0.0F;
     }
-    for (int i = 0; i < c->metric_count && i < CN_MOST_METRICS; i++)
-        options->metrics[i] = c->metrics[i];
+    for (int i = 0; i < c->metrics.count; i++)
+        options->metrics[i] = c->metrics.texts[i];
+    for (int i = 0; i < c->weighted_metrics.count; i++)
+        options->weighted_metrics[i] = c->weighted_metrics.texts[i];
     return CN_OK;
 }

@@ -16,7 +16,8 @@ void cn__fed_from_batch(const cn_dataset *data, const cn__batch *batch, cn__fed 
 
 cn_status cn__batch_size(const cn_model *model, int64_t given, int64_t *size)
 {
-    *size = given != 0 ? given : 32;
+    int64_t fixed = cn_tensor_shape(model->inputs[0])->dim[0];
+    *size = given != 0 ? given : fixed > 0 ? fixed : 32;
     if (given >= 0)
         return CN_OK;
     return cn__fail(CN_ERROR_ARGUMENT, "model %s: the batch size is at least 1, not %lld",
@@ -41,9 +42,18 @@ cn_status cn__evaluate_loader(cn_model *model, const cn_dataset *data, cn__loade
 
 static void give_logs(const cn__compiled *c, cn_logs *logs)
 {
-    cn__trainer_means(c, c->logs);
+    double *own = c->logs + 2 * c->log_count; /* a training in progress has the others */
+    cn__trainer_means(c, own);
     if (logs != NULL)
-        *logs = (cn_logs){c->log_count, c->log_names, c->logs};
+        *logs = (cn_logs){c->log_count, c->log_names, own};
+}
+
+/* After what may have been done by a callback, within an epoch whose sums were kept. */
+static void give_back(cn__compiled *c, cn__records *kept)
+{
+    if (kept->count > 0)
+        (void)cn__sums_restore(c, kept);
+    cn__records_free(kept);
 }
 
 cn_status cn_model_evaluate_dataset(cn_model *model, cn_dataset *data, int64_t batch_size,
@@ -51,17 +61,20 @@ cn_status cn_model_evaluate_dataset(cn_model *model, cn_dataset *data, int64_t b
 {
     cn__compiled *c = NULL;
     cn__loader_options options = {.threads = cn_dataset_is_slow(data) ? 1 : 0};
+    cn__records kept;
     if (data == NULL)
         return cn__fail_null_argument("cn_model_evaluate_dataset");
     CN__TRY(cn__model_need_compiled(model, &c));
+    CN__TRY(cn__need_samples(model, data));
     CN__TRY(cn__batch_size(model, batch_size, &options.batch_size));
+    CN__TRY(cn__sums_keep(model, &kept));
     cn__loader *loader = cn__loader_new(data, &options);
-    if (loader == NULL)
-        return cn_error_status();
-    cn_status status = cn__evaluate_loader(model, data, loader, pool);
+    cn_status status =
+        loader != NULL ? cn__evaluate_loader(model, data, loader, pool) : cn_error_status();
     cn__loader_free(loader);
     if (status == CN_OK)
         give_logs(c, logs);
+    give_back(c, &kept);
     return status;
 }
 
@@ -135,13 +148,17 @@ static cn_status on_batch(cn_model *model, cn_array_list x, cn_array_list y, cn_
 {
     cn__compiled *c = NULL;
     cn__fed fed = {0};
+    cn__records kept;
     CN__TRY(cn__model_need_compiled(model, &c));
     CN__TRY(cn__fed_from_arrays(x, y, &fed));
     CN__TRY(feed_weights(weights, c->graph.outputs, &fed));
+    CN__TRY(cn__sums_keep(model, &kept));
     cn__trainer_reset(c);
-    CN__TRY(cn__trainer_step(model, &fed, training, pool));
-    give_logs(c, logs);
-    return CN_OK;
+    cn_status status = cn__trainer_step(model, &fed, training, pool);
+    if (status == CN_OK)
+        give_logs(c, logs);
+    give_back(c, &kept);
+    return status;
 }
 
 cn_status cn_model_train_on_batch(cn_model *model, cn_array_list x, cn_array_list y,

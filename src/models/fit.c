@@ -3,8 +3,6 @@
 #include "models/callback.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <string.h>
 
 typedef struct fit {
     cn_model *model;
@@ -15,141 +13,27 @@ typedef struct fit {
     cn__loader *loader, *validation_loader;
     int64_t batch_size, batches;
     float *weights; /* of a batch's samples, for each output */
+    int64_t stride; /* from one output's to the next one's, which is aligned to 64 bytes */
     cn_training training;
 } fit;
 
-/* ---- what outlives a training ---- */
-
-void cn__fitting_free(cn__fitting *fitting)
-{
-    if (fitting == NULL)
-        return;
-    cn__history_free(fitting->history);
-    cn__records_free(&fitting->resumed);
-    cn__free(fitting);
-}
-
-static cn__fitting *fitting_of(cn_model *model)
-{
-    if (model->fitting != NULL)
-        return model->fitting;
-    cn__fitting *fitting = cn__calloc(1, sizeof *fitting);
-    if (fitting == NULL || (fitting->history = cn__history_new()) == NULL) {
-        cn__free(fitting);
-        return NULL;
-    }
-    return model->fitting = fitting;
-}
-
-const cn_history *cn_model_history(const cn_model *model)
-{
-    return model != NULL && model->fitting != NULL ? model->fitting->history : NULL;
-}
-
-static cn_status add_number(cn__records *records, const char *name, double value)
-{
-    return cn__records_add(records, name, 1, &value);
-}
-
-static cn_status add_metric_states(const cn__compiled *c, cn__records *records)
-{
-    for (int i = 0; i < c->watched_count; i++) {
-        char name[40];
-        int count = 0;
-        const double *state = cn__metric_state(c->watched[i].metric, &count);
-        (void)snprintf(name, sizeof name, "metric/%d", i);
-        CN__TRY(cn__records_add(records, name, count, state));
-    }
-    return CN_OK;
-}
-
-static cn_status collect(const cn_model *model, cn__records *records)
-{
-    const cn__fitting *fitting = model->fitting;
-    int count = 0;
-    CN__TRY(add_number(records, "epoch", (double)fitting->epoch));
-    CN__TRY(add_number(records, "batch", (double)fitting->batch));
-    if (fitting->ended != NULL)
-        CN__TRY(cn__history_replace_last(fitting->history, *fitting->ended));
-    CN__TRY(cn__history_to_records(fitting->history, records));
-    if (fitting->in_progress)
-        CN__TRY(cn__callbacks_to_records(fitting->callbacks, records));
-    if (fitting->batch == 0 || model->compiled == NULL)
-        return CN_OK;
-    const double *sums = cn__trainer_sums(model->compiled, &count);
-    CN__TRY(cn__records_add(records, "sums", count, sums));
-    return add_metric_states(model->compiled, records);
-}
-
-cn_status cn__training_records(const cn_model *model, cn__records *records)
-{
-    *records = (cn__records){0};
-    if (model->fitting == NULL)
-        return CN_OK;
-    cn_status status = collect(model, records);
-    if (status != CN_OK)
-        cn__records_free(records);
-    return status;
-}
-
-void cn__records_free(cn__records *records)
-{
-    cn__arena_free(records->arena);
-    *records = (cn__records){0};
-}
-
-cn_status cn__training_resume(cn_model *model, const cn__records *records)
-{
-    cn__fitting *fitting = fitting_of(model);
-    cn__records copy = {0};
-    if (fitting == NULL)
-        return cn_error_status();
-    for (int i = 0; i < records->count; i++) {
-        const cn__record *r = &records->items[i];
-        if (cn__records_add(&copy, r->name, r->count, r->values) != CN_OK) {
-            cn__records_free(&copy);
-            return cn_error_status();
-        }
-    }
-    cn__records_free(&fitting->resumed);
-    fitting->resumed = copy;
-    return cn__history_from_records(fitting->history, &copy);
-}
-
-/* A whole number of the records, 0 if it is not there or none that can be. */
-static int64_t whole(const cn__records *records, const char *name)
-{
-    const cn__record *r = cn__records_find(records, name);
-    bool is_whole = r != NULL && r->count == 1 && r->values[0] >= 0 && r->values[0] < 1e15;
-    return is_whole ? (int64_t)r->values[0] : 0;
-}
-
-/* Copies a record of exactly `count` numbers. */
-static bool restore(const cn__records *records, const char *name, int count, double *values)
-{
-    const cn__record *r = cn__records_find(records, name);
-    if (r == NULL || r->count != count)
-        return false;
-    memcpy(values, r->values, (size_t)count * sizeof *values);
-    return true;
-}
-
-/* The sums of an epoch that was broken off. Without them it begins anew. */
-static bool restore_sums(cn__compiled *c, const cn__records *records)
-{
-    int count = 0;
-    double *sums = cn__trainer_sums(c, &count);
-    bool all = sums != NULL && restore(records, "sums", count, sums);
-    for (int i = 0; i < c->watched_count; i++) {
-        char name[40];
-        double *state = cn__metric_state(c->watched[i].metric, &count);
-        (void)snprintf(name, sizeof name, "metric/%d", i);
-        all = all && restore(records, name, count, state);
-    }
-    return all;
-}
-
 /* ---- options ---- */
+
+cn_status cn__need_idle(const cn_model *model)
+{
+    if (model->fitting == NULL || !model->fitting->in_progress)
+        return CN_OK;
+    return cn__fail(CN_ERROR_ARGUMENT,
+                    "model %s: is being trained; a callback of cn_fit() cannot compile or fit it",
+                    model->name);
+}
+
+cn_status cn__need_samples(const cn_model *model, const cn_dataset *data)
+{
+    if (cn_dataset_count(data) > 0)
+        return CN_OK;
+    return cn__fail(CN_ERROR_ARGUMENT, "model %s: the data set has no samples", model->name);
+}
 
 static cn_status check_numbers(const fit *f)
 {
@@ -198,6 +82,12 @@ static int threads_for(const fit *f, const cn_dataset *data)
 static cn_status make_loaders(fit *f)
 {
     const cn_fit_options *o = f->o;
+    CN__TRY(cn__need_samples(f->model, f->data));
+    if (f->validation != NULL)
+        CN__TRY(cn__need_samples(f->model, f->validation));
+    int64_t validation_batch =
+        o->validation_batch_size > 0 ? o->validation_batch_size : f->batch_size;
+    f->batch_size = cn__min(f->batch_size, cn_dataset_count(f->data));
     cn__loader_options options = {.batch_size = f->batch_size,
                                   .shuffle = o->shuffle != CN_FALSE,
                                   .seed = o->seed,
@@ -210,9 +100,8 @@ static cn_status make_loaders(fit *f)
         f->batches = cn__min(f->batches, o->steps_per_epoch);
     if (f->validation == NULL)
         return CN_OK;
-    options = (cn__loader_options){
-        .batch_size = o->validation_batch_size > 0 ? o->validation_batch_size : f->batch_size,
-        .threads = threads_for(f, f->validation)};
+    options = (cn__loader_options){.batch_size = validation_batch,
+                                   .threads = threads_for(f, f->validation)};
     f->validation_loader = cn__loader_new(f->validation, &options);
     return f->validation_loader != NULL ? CN_OK : cn_error_status();
 }
@@ -227,10 +116,12 @@ static double target_value(const cn__fed *fed, int field, int64_t i)
 }
 
 /* The class of a target: the number that it is, or the place of its largest value. -1 for what is
- * no number. */
+ * no number, and for a target without values. */
 static int64_t class_of(const cn__fed *fed, int field, int64_t sample)
 {
     int64_t size = cn_shape_count(&fed->shapes[field]), best = 0;
+    if (size < 1)
+        return -1;
     double first = target_value(fed, field, sample * size);
     if (size == 1)
         return first >= 0 && first < 1e9 ? (int64_t)(first + 0.5) : -1;
@@ -244,6 +135,8 @@ static int64_t class_of(const cn__fed *fed, int field, int64_t sample)
 static cn_status weigh_classes(const fit *f, const cn__fed *fed, float *weights)
 {
     int field = f->c->graph.inputs;
+    if (field >= fed->fields)
+        return CN_OK; /* the step tells what is missing */
     for (int64_t i = 0; i < fed->count; i++) {
         int64_t class = class_of(fed, field, i);
         if (class < 0 || class >= f->o->class_count)
@@ -258,7 +151,7 @@ static cn_status weigh(const fit *f, const cn__batch *batch, cn__fed *fed)
 {
     const cn_fit_options *o = f->o;
     for (int output = 0; output < f->c->graph.outputs; output++) {
-        float *weights = f->weights + output * f->batch_size;
+        float *weights = f->weights + output * f->stride;
         if (o->sample_weight.count == 0 && o->class_count == 0)
             continue;
         const cn_array *array = NULL;
@@ -356,11 +249,11 @@ static cn_status begin(fit *f)
     if (!resumed)
         cn__history_clear(fitting->history);
     if (resumed && f->o->initial_epoch == 0) {
-        fitting->epoch = whole(&fitting->resumed, "epoch");
-        fitting->batch = whole(&fitting->resumed, "batch");
+        fitting->epoch = cn__records_whole(&fitting->resumed, "epoch");
+        fitting->batch = cn__records_whole(&fitting->resumed, "batch");
     }
     if (fitting->batch > 0 &&
-        (fitting->batch > f->batches || !restore_sums(f->c, &fitting->resumed)))
+        (fitting->batch > f->batches || !cn__sums_restore(f->c, &fitting->resumed)))
         fitting->batch = 0;
     f->training = (cn_training){.model = f->model,
                                 .epoch = fitting->epoch,
@@ -397,9 +290,10 @@ static cn_status prepare(fit *f, cn_model *model, const cn_fit_options *options)
         return cn__fail_null_argument("cn_model_fit");
     CN__TRY(cn__callbacks_check(options->callbacks));
     CN__TRY(cn__model_need_compiled(model, &f->c));
+    CN__TRY(cn__need_idle(model));
     f->model = model;
     f->o = options;
-    f->fitting = fitting_of(model);
+    f->fitting = cn__fitting_of(model);
     if (f->fitting == NULL)
         return cn_error_status();
     CN__TRY(check_numbers(f));
@@ -409,12 +303,15 @@ static cn_status prepare(fit *f, cn_model *model, const cn_fit_options *options)
 static cn_status run(fit *f)
 {
     CN__TRY(make_loaders(f));
-    size_t weights = (size_t)(f->batch_size * f->c->graph.outputs);
-    f->weights = cn__calloc(weights, sizeof *f->weights);
+    f->stride = cn__ceil_div(f->batch_size, 16) * 16;
+    f->weights = cn__calloc((size_t)(f->stride * f->c->graph.outputs), sizeof *f->weights);
     if (f->weights == NULL)
         return cn_error_status();
     CN__TRY(train(f));
+    cn_graph *graph = cn__graph_of(f->c->graph.loss);
+    cn__graph_lock_weights(graph, true); /* others may be predicting */
     cn__optimizer_finish(f->c->optimizer);
+    cn__graph_unlock_weights(graph);
     return CN_OK;
 }
 

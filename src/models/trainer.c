@@ -302,7 +302,7 @@ static cn_status add_metrics(const trainer *t, const cn__compiled *c, const cn__
             .prediction = p->out[t->fixed + output],
             .target_dtype = g->target[output]->dtype,
             .target = t->in[field],
-            .weights = fed->weights[output],
+            .weights = c->watched[i].weighted ? fed->weights[output] : NULL,
         };
         CN__TRY(cn__metric_add(c->watched[i].metric, &compared));
     }
@@ -316,13 +316,27 @@ static void add_losses(trainer *t, int64_t count, const prepared *p)
         t->sums[1 + i] += (double)count * (double)*(const float *)p->out[i];
 }
 
-static cn_status change_weights(const trainer *t, const cn__compiled *c, const prepared *p,
-                                cn_pool *pool)
+/* The hook may fail without a message, but not with that of an earlier failure. */
+static cn_status call_hook(const cn__compiled *c)
 {
     int64_t count;
     float *gradients = cn__optimizer_gradients(c->optimizer, &count);
-    if (c->hook != NULL)
-        CN__TRY(c->hook(gradients, count, c->hook_context));
+    cn__failure before;
+    if (c->hook == NULL)
+        return CN_OK;
+    cn__failure_take(&before);
+    cn_clear_error();
+    cn_status status = c->hook(gradients, count, c->hook_context);
+    if (status == CN_OK && before.status != CN_OK)
+        (void)cn__failure_put(&before);
+    if (status != CN_OK && cn_error_status() != status)
+        return cn__fail(status, "the gradient hook fails (%s)", cn_status_name(status));
+    return status;
+}
+
+static void change_weights(const trainer *t, const cn__compiled *c, const prepared *p,
+                           cn_pool *pool)
+{
     cn_graph *graph = cn__graph_of(c->graph.loss);
     cn__graph_lock_weights(graph, true); /* others may be predicting */
     cn__optimizer_step(c->optimizer, pool);
@@ -334,7 +348,6 @@ static cn_status change_weights(const trainer *t, const cn__compiled *c, const p
         cn__variable_changed(variable);
     }
     cn__graph_unlock_weights(graph);
-    return CN_OK;
 }
 
 /* Feeds and runs the program for the batch, whose shapes are told. */
@@ -354,9 +367,11 @@ static cn_status run(trainer *t, cn__compiled *c, const cn__fed *fed, bool train
     cn_shape shapes[CN_MOST_FIELDS + CN_MOST_LOSSES];
     prepared *p;
     CN__TRY(compute(t, c, fed, training, shapes, &p, pool));
+    if (training)
+        CN__TRY(call_hook(c));
     CN__TRY(add_metrics(t, c, fed, shapes, p));
     if (training)
-        CN__TRY(change_weights(t, c, p, pool));
+        change_weights(t, c, p, pool);
     add_losses(t, fed->count, p);
     return CN_OK;
 }

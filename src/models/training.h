@@ -24,6 +24,7 @@ typedef struct cn__training_graph {
 /* A metric of one of the outputs. */
 typedef struct cn__watched {
     int output; /* in the training graph */
+    bool weighted;
     cn__metric *metric;
 } cn__watched;
 
@@ -32,8 +33,10 @@ typedef struct cn__compiled {
     cn__arena *arena;
     const char **losses;  /* one for each output of the model; NULL: it is not trained */
     double *loss_weights; /* one for each output of the model */
-    int metric_count;     /* as given */
-    const char **metrics;
+    struct cn__metric_list {
+        int count;
+        const char **texts; /* as given */
+    } metrics, weighted_metrics;
     cn__optimizer *optimizer;
     int layer_count; /* all layers, and whether they were trainable */
     struct cn__flag {
@@ -47,7 +50,7 @@ typedef struct cn__compiled {
     cn__watched *watched;
     int log_count;          /* loss, the outputs' losses, metrics */
     const char **log_names; /* then the same again with "val_" */
-    double *logs;
+    double *logs;           /* the same; then those of evaluations and single steps */
     cn_gradient_hook hook;
     void *hook_context;
     struct cn__trainer *trainer; /* programs and buffers (trainer.c) */

@@ -147,40 +147,39 @@ static cn_status add_update(builder *b, const cn__update *update)
     return CN_OK;
 }
 
-/* What a layer says about its outputs' size: the option activity_regularizer, or itself. */
-static const char *activity_regularizer(const cn_layer *layer, char *text, size_t size)
-{
-    const cn__option *option = cn__option_find(layer->type, "activity_regularizer");
-    if (option != NULL)
-        return *(const char **)cn__option_at(option, layer->options);
-    if (strcmp(layer->type->name, "ActivityRegularization") != 0)
-        return NULL;
-    const cn_activity_regularization_layer *o = layer->options;
-    (void)snprintf(text, size, "L1L2(l1=%.9g, l2=%.9g)", (double)o->l1, (double)o->l2);
-    return text;
-}
-
-/* The penalty divided by the batch, as in Keras 2 and since Keras 3.14. */
-static cn_status add_activity(builder *b, const char *regularizer, cn_tensor *output)
+/* Adds a penalty of an output divided by the batch, as in Keras 2 and since Keras 3.14. */
+static cn_status add_activity(builder *b, cn_tensor *penalty, cn_tensor *output)
 {
     cn_tensor *ones = cn__op_ones_like(output);
     unsigned others = ((1U << cn_tensor_shape(output)->rank) - 1) & ~1U;
     cn_tensor *rows = cn_op_reduce(CN_SUM, cn_op_reduce(CN_MEAN, ones, others, false), 1, false);
-    return add(&b->g->loss, cn_op_binary(CN_DIVIDE, cn__penalty(regularizer, output), rows), 1);
+    return add(&b->g->loss, cn_op_binary(CN_DIVIDE, penalty, rows), 1);
+}
+
+/* What a layer says about its output's size: the option activity_regularizer, or itself. */
+static cn_status regularize_activity(builder *b, const cn_layer *layer, cn_tensor *output)
+{
+    const cn__option *option = cn__option_find(layer->type, "activity_regularizer");
+    const char *text =
+        option != NULL ? *(const char **)cn__option_at(option, layer->options) : NULL;
+    if (text != NULL)
+        return add_activity(b, cn__penalty(text, output), output);
+    if (strcmp(layer->type->name, "ActivityRegularization") != 0)
+        return CN_OK;
+    const cn_activity_regularization_layer *o = layer->options;
+    return add_activity(b, cn__penalty_l1_l2((double)o->l1, (double)o->l2, output), output);
 }
 
 static cn_status visit_calls(builder *b, const cn_layer *layer)
 {
-    char text[80];
-    const char *activity = activity_regularizer(layer, text, sizeof text);
     for (int i = 0; i < layer->call_count; i++) {
         const cn__call *call = layer->calls[i];
         if (cn__map_get(&b->made, call->out[0]->node) == NULL)
             continue;
         for (int u = 0; u < call->updates; u++)
             CN__TRY(add_update(b, &call->update[u]));
-        for (int o = 0; o < call->outputs && activity != NULL; o++)
-            CN__TRY(add_activity(b, activity, call->out[o]));
+        for (int o = 0; o < call->outputs; o++)
+            CN__TRY(regularize_activity(b, layer, call->out[o]));
     }
     return CN_OK;
 }

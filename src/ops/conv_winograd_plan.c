@@ -10,7 +10,8 @@ enum {
      * cache or from memory, to be used often. */
     least_chunk = 24,
     most_chunk = 48,
-    slot_bytes = 4 << 20, /* of a task's working memory, where `least_chunk` allows it */
+    slot_bytes = 4 << 20,      /* of a task's working memory, where `least_chunk` allows it */
+    scratch_bytes = 128 << 20, /* of all tasks: fewer run together if this is not enough */
     wanted_chunks = 8,
     /* The most products in a sum at one of 6 x 6 points: the error grows with their number, and
      * with twice as many comes near to the bound of ops.h. 4 x 4 points have a quarter of it. */
@@ -176,13 +177,17 @@ static cn_status plan_memory(const cn_conv_plan *plan, cn__winograd_conv *w)
     w->sum_step = w->chunk * cn__widest_block + line;
     w->chunk_floats = w->inputs * points * w->in_step;
     w->slot_floats = points * w->sum_step + cn__widest_block + (w->shared ? 0 : w->chunk_floats);
+    int64_t room = scratch_bytes / (int64_t)sizeof(float);
+    room -= w->shared ? w->chunks * w->chunk_floats : 0;
     w->slots = cn__min(w->tasks, cn__min(most_slots, cn__default_threads()));
+    w->slots = cn__min(w->slots, room / w->slot_floats);
     int64_t zeros = cn__max(plan->depth, cn__widest_block);
     w->zeros = cn__arena_alloc(plan->arena, (size_t)zeros * sizeof(float));
     return w->zeros != NULL ? CN_OK : cn_error_status();
 }
 
-/* Leaves it in plan->winograd, or NULL if it does not fit the parts of the kernel. */
+/* Leaves it in plan->winograd, or NULL if it does not fit the parts of the kernel or the scratch.
+ */
 static cn_status plan_with(cn_conv_plan *plan, const cn__winograd *kernels)
 {
     plan->winograd = NULL;
@@ -206,7 +211,8 @@ static cn_status plan_with(cn_conv_plan *plan, const cn__winograd *kernels)
     w->all_tiles = plan->conv.batch * plan->conv.in[0] * w->tiles[0] * w->tiles[1];
     CN__TRY(plan_packed(plan, w));
     CN__TRY(plan_memory(plan, w));
-    plan->winograd = w;
+    if (w->slots > 0)
+        plan->winograd = w;
     return CN_OK;
 }
 

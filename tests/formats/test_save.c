@@ -660,9 +660,10 @@ static cn_model *stopped_early(const char *path, int64_t epochs, bool resumed)
     if (!resumed)
         assert_int_equal(cn_compile(model, .loss = {"mse"}), CN_OK);
     assert_non_null(model);
-    assert_int_equal(cn_fit(model, cn_arrays(x), cn_arrays(y), .epochs = epochs,
-                            .callbacks = cn_callbacks(best, cn_model_checkpoint(path))),
-                     CN_OK);
+    assert_int_equal(
+        cn_fit(model, cn_arrays(x), cn_arrays(y), .epochs = epochs,
+               .callbacks = cn_callbacks(best, cn_model_checkpoint(path, .save_freq = 0))),
+        CN_OK);
     cn_array_free(x);
     cn_array_free(y);
     return model;
