@@ -5,7 +5,8 @@
  *
  * Errors: an action returns a cn_status. A constructor returns NULL when it fails, and returns NULL
  * when it is given a NULL that an earlier constructor returned, so that a chain of calls is checked
- * once, at its end. cn_error_message() then tells the first failure.
+ * once, at its end. cn_error_message() then tells what failed: passing a NULL on does not change
+ * it.
  *
  * Ownership: "get" functions lend; what "new", "copy", "load" and "read" functions return is the
  * caller's, to be released by the matching "free". Freeing NULL does nothing.

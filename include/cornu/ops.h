@@ -90,8 +90,8 @@ typedef struct cn_clamp {
     float low, high;
 } cn_clamp;
 
-/* One call. `bias` (out_channels) may be NULL. Allocates memory for the packed kernel and gives it
- * back. */
+/* One call. `bias` (out_channels) may be NULL. Allocates the packed kernel and working memory, and
+ * gives them back. */
 CN_API cn_status cn_conv_f32(const cn_conv *conv, const float *in, const float *kernel,
                              const float *bias, float *out, cn_pool *pool);
 CN_API cn_status cn_conv_transpose_f32(const cn_conv *conv, const float *in, const float *kernel,

@@ -181,8 +181,11 @@ typedef struct cn_fit_options {
     int64_t batch_size; /* = that which the model's input is fixed to, else 32; the last batch may
                            be smaller */
     int64_t epochs;     /* = 1: the number of the last one, when training is resumed */
-    int64_t initial_epoch;  /* = 0, or where the checkpoint that was loaded stopped */
-    float validation_split; /* = 0: the last part of the arrays, taken before shuffling */
+    int64_t initial_epoch; /* = 0 */
+    /* Goes on where the training stood whose .keras checkpoint was loaded: its epoch and batch, its
+     * history, what callbacks remember. Without a checkpoint it begins anew. */
+    bool resume;
+    double validation_split; /* = 0: the last part of the arrays, taken before shuffling */
     cn_array_list validation_x, validation_y;
     cn_dataset *validation_data;   /* lent */
     int64_t validation_batch_size; /* = batch_size */

@@ -123,15 +123,14 @@ static cn_status split_metric(const cn__compiled *c, const char *text, int *outp
 }
 
 /* A tensor may be several outputs, each with a loss of its own. */
-static const char *loss_of(const cn_model *model, const cn__compiled *c, int trained)
+const char *cn__compiled_loss(const cn__compiled *c, int trained)
 {
-    for (int i = 0; i < model->output_count; i++)
+    for (int i = 0;; i++)
         if (c->losses[i] != NULL && trained-- == 0)
             return c->losses[i];
-    return NULL;
 }
 
-static cn_status watch(const cn_model *model, cn__compiled *c, const char *text, bool weighted)
+static cn_status watch(cn__compiled *c, const char *text, bool weighted)
 {
     int output = 0;
     const char *name = NULL;
@@ -139,8 +138,9 @@ static cn_status watch(const cn_model *model, cn__compiled *c, const char *text,
     for (int i = 0; i < c->graph.outputs; i++) {
         if (output >= 0 && i != output)
             continue;
-        cn__metric *metric = cn__metric_new(name, loss_of(model, c, i), &c->graph.target[i]->shape,
-                                            &c->graph.prediction[i]->shape);
+        cn__metric *metric =
+            cn__metric_new(name, cn__compiled_loss(c, i), &c->graph.target[i]->shape,
+                           &c->graph.prediction[i]->shape);
         if (metric == NULL)
             return cn_error_status();
         c->watched[c->watched_count++] = (cn__watched){i, weighted, metric};
@@ -148,15 +148,14 @@ static cn_status watch(const cn_model *model, cn__compiled *c, const char *text,
     return CN_OK;
 }
 
-static cn_status watch_all(const cn_model *model, cn__compiled *c, const char *const *texts,
-                           bool weighted)
+static cn_status watch_all(cn__compiled *c, const char *const *texts, bool weighted)
 {
     struct cn__metric_list *list = weighted ? &c->weighted_metrics : &c->metrics;
     list->texts = cn__arena_alloc(c->arena, CN_MOST_METRICS * sizeof *list->texts);
     if (list->texts == NULL)
         return cn_error_status();
     for (int i = 0; i < CN_MOST_METRICS && texts[i] != NULL; i++) {
-        CN__TRY(watch(model, c, texts[i], weighted));
+        CN__TRY(watch(c, texts[i], weighted));
         list->texts[list->count++] = copy_text(c, texts[i]);
         if (list->texts[i] == NULL)
             return cn_error_status();
@@ -164,14 +163,14 @@ static cn_status watch_all(const cn_model *model, cn__compiled *c, const char *c
     return CN_OK;
 }
 
-static cn_status set_metrics(const cn_model *model, const cn_compile_options *o, cn__compiled *c)
+static cn_status set_metrics(const cn_compile_options *o, cn__compiled *c)
 {
     size_t most = 2 * (size_t)CN_MOST_METRICS * (size_t)c->graph.outputs;
     c->watched = cn__arena_alloc(c->arena, most * sizeof *c->watched);
     if (c->watched == NULL)
         return cn_error_status();
-    CN__TRY(watch_all(model, c, o->metrics, false));
-    return watch_all(model, c, o->weighted_metrics, true);
+    CN__TRY(watch_all(c, o->metrics, false));
+    return watch_all(c, o->weighted_metrics, true);
 }
 
 static bool is_taken(const char *const *names, int count, const char *name)
@@ -261,7 +260,7 @@ static cn_status fill(const cn_model *model, const cn_compile_options *o, cn__co
     CN__TRY(set_losses(model, o, c));
     CN__TRY(find_weights(model, c));
     CN__TRY(cn__training_graph_build(model, c));
-    CN__TRY(set_metrics(model, o, c));
+    CN__TRY(set_metrics(o, c));
     CN__TRY(name_logs(c));
     return cn__optimizer_build(c->optimizer, c->weight_count, c->weights);
 }

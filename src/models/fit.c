@@ -186,7 +186,9 @@ static cn_status end_epoch(fit *f)
     f->fitting->ended = NULL;
     CN__TRY(status);
     CN__TRY(cn__history_replace_last(f->fitting->history, t->logs));
-    return cn__callbacks_run_round(f->o->callbacks, true, CN_EPOCH_END, t);
+    CN__TRY(cn__callbacks_run_round(f->o->callbacks, true, CN_EPOCH_END, t));
+    t->epoch++;
+    return CN_OK;
 }
 
 static void give_means(fit *f)
@@ -243,15 +245,13 @@ static cn_status train_epoch(fit *f)
 static cn_status begin(fit *f)
 {
     cn__fitting *fitting = f->fitting;
+    if (!f->o->resume)
+        cn__records_free(&fitting->resumed);
     bool resumed = fitting->resumed.count > 0;
-    fitting->epoch = f->o->initial_epoch;
-    fitting->batch = 0;
     if (!resumed)
         cn__history_clear(fitting->history);
-    if (resumed && f->o->initial_epoch == 0) {
-        fitting->epoch = cn__records_whole(&fitting->resumed, "epoch");
-        fitting->batch = cn__records_whole(&fitting->resumed, "batch");
-    }
+    fitting->epoch = resumed ? cn__records_whole(&fitting->resumed, "epoch") : f->o->initial_epoch;
+    fitting->batch = resumed ? cn__records_whole(&fitting->resumed, "batch") : 0;
     if (fitting->batch > 0 &&
         (fitting->batch > f->batches || !cn__sums_restore(f->c, &fitting->resumed)))
         fitting->batch = 0;
@@ -272,7 +272,7 @@ static cn_status train(fit *f)
     f->fitting->callbacks = f->o->callbacks;
     f->fitting->in_progress = true;
     cn_status status = begin(f);
-    for (; status == CN_OK && t->epoch < t->epochs && !t->stop; t->epoch++)
+    while (status == CN_OK && t->epoch < t->epochs && !t->stop)
         status = train_epoch(f);
     cn__failure first;
     cn__failure_take(&first);
@@ -343,7 +343,7 @@ cn_status cn_model_fit_dataset(cn_model *model, cn_dataset *data, const cn_fit_o
 /* The samples that are held out of `count`. */
 static cn_status split(const cn_fit_options *o, int64_t count, int64_t *trained)
 {
-    double part = (double)o->validation_split;
+    double part = o->validation_split;
     *trained = (int64_t)floor((double)count * (1 - part));
     if (part == 0 || (part > 0 && part < 1 && *trained > 0 && *trained < count))
         return CN_OK;

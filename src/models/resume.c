@@ -66,12 +66,25 @@ static cn_status collect(const cn_model *model, cn__records *records)
     return add_sums(model->compiled, records);
 }
 
+static cn_status copy_records(const cn__records *from, cn__records *to)
+{
+    for (int i = 0; i < from->count; i++) {
+        const cn__record *r = &from->items[i];
+        CN__TRY(cn__records_add(to, r->name, r->count, r->values));
+    }
+    return CN_OK;
+}
+
+/* A model that was loaded and not trained since keeps what it was loaded with. */
 cn_status cn__training_records(const cn_model *model, cn__records *records)
 {
     *records = (cn__records){0};
-    if (model->fitting == NULL)
+    const cn__fitting *fitting = model->fitting;
+    if (fitting == NULL)
         return CN_OK;
-    cn_status status = collect(model, records);
+    bool untouched = !fitting->in_progress && fitting->resumed.count > 0;
+    cn_status status =
+        untouched ? copy_records(&fitting->resumed, records) : collect(model, records);
     if (status != CN_OK)
         cn__records_free(records);
     return status;
@@ -89,12 +102,9 @@ cn_status cn__training_resume(cn_model *model, const cn__records *records)
     cn__records copy = {0};
     if (fitting == NULL)
         return cn_error_status();
-    for (int i = 0; i < records->count; i++) {
-        const cn__record *r = &records->items[i];
-        if (cn__records_add(&copy, r->name, r->count, r->values) != CN_OK) {
-            cn__records_free(&copy);
-            return cn_error_status();
-        }
+    if (copy_records(records, &copy) != CN_OK) {
+        cn__records_free(&copy);
+        return cn_error_status();
     }
     cn__records_free(&fitting->resumed);
     fitting->resumed = copy;

@@ -195,26 +195,60 @@ static bool same_but_ones(const cn_shape *a, const cn_shape *b)
     }
 }
 
-/* The shape of a batch of such samples, as `tensor` takes it. */
-static cn_status fit_shape(const cn_tensor *tensor, const cn_shape *sample, int64_t count,
-                           bool is_target, cn_shape *shape)
+static cn_shape without_batch(const cn_shape *shape)
 {
+    cn_shape sample = {.rank = shape->rank - 1};
+    memcpy(sample.dim, shape->dim + 1, (size_t)sample.rank * sizeof *sample.dim);
+    return sample;
+}
+
+/* Says which targets the loss takes, and which loss takes such targets. */
+static cn_status wrong_target(const cn__compiled *c, int output, const cn_shape *sample)
+{
+    const cn__training_graph *g = &c->graph;
+    cn_shape expected = without_batch(&g->target[output]->shape);
+    bool sparse = g->target[output]->dtype == CN_INT32;
+    const char *hint = "";
     char takes[128], given[128];
+    if (sparse && sample->rank == expected.rank + 1)
+        hint = "; one-hot rows go with \"categorical_crossentropy\"";
+    if (!sparse && strstr(cn__compiled_loss(c, output), "ategorical") != NULL)
+        hint = "; class numbers go with \"sparse_categorical_crossentropy\"";
+    return cn__fail(
+        CN_ERROR_SHAPE,
+        "the output '%s': the loss %s takes %s of the shape %s for each sample, not %s%s",
+        cn_tensor_name(g->prediction[output]), cn__compiled_loss(c, output),
+        sparse ? "class numbers" : "targets", cn_shape_text(&expected, takes, sizeof takes),
+        cn_shape_text(sample, given, sizeof given), hint);
+}
+
+static cn_status wrong_input(const cn_tensor *tensor, const cn_shape *sample)
+{
+    cn_shape expected = without_batch(&tensor->shape);
+    int last = expected.rank - 1;
+    bool first = last > 0 && sample->rank == expected.rank && expected.dim[last] > 0 &&
+                 sample->dim[0] == expected.dim[last] && sample->dim[last] != expected.dim[last];
+    char takes[128], given[128];
+    return cn__fail(CN_ERROR_SHAPE, "the input '%s' takes the shape %s for each sample, not %s%s",
+                    tensor->name, cn_shape_text(&expected, takes, sizeof takes),
+                    cn_shape_text(sample, given, sizeof given),
+                    first ? "; the channels are the last axis: transpose it" : "");
+}
+
+/* The shape of a batch of such samples, as `tensor` takes it. False if they do not fit. */
+static bool fit_shape(const cn_tensor *tensor, const cn_shape *sample, int64_t count,
+                      bool is_target, cn_shape *shape)
+{
     cn_shape batch = {.rank = sample->rank + 1, .dim = {count}};
-    if (sample->rank < CN_MAX_RANK) {
-        memcpy(batch.dim + 1, sample->dim, (size_t)sample->rank * sizeof *sample->dim);
-        *shape = batch;
-        if (cn__shapes_agree(&tensor->shape, &batch))
-            return CN_OK;
-        *shape = tensor->shape;
-        shape->dim[0] = count;
-        if (is_target && same_but_ones(shape, &batch))
-            return CN_OK;
-    }
-    return cn__fail(CN_ERROR_SHAPE, "the %s '%s' takes the shape %s, not %s",
-                    is_target ? "values for the" : "input", tensor->name,
-                    cn_shape_text(&tensor->shape, takes, sizeof takes),
-                    cn_shape_text(&batch, given, sizeof given));
+    if (sample->rank >= CN_MAX_RANK)
+        return false;
+    memcpy(batch.dim + 1, sample->dim, (size_t)sample->rank * sizeof *sample->dim);
+    *shape = batch;
+    if (cn__shapes_agree(&tensor->shape, &batch))
+        return true;
+    *shape = tensor->shape;
+    shape->dim[0] = count;
+    return is_target && same_but_ones(shape, &batch);
 }
 
 static cn_status to_ints(const cn_tensor *tensor, const float *from, int32_t *to, int64_t count)
@@ -265,7 +299,10 @@ static cn_status feed(trainer *t, const cn__compiled *c, const cn__fed *fed, cn_
     CN__TRY(need_ones(t, fed->count));
     for (int i = 0; i < fed->fields; i++) {
         const cn_tensor *tensor = t->inputs.items[i];
-        CN__TRY(fit_shape(tensor, &fed->shapes[i], fed->count, i >= g->inputs, &shapes[i]));
+        bool is_target = i >= g->inputs;
+        if (!fit_shape(tensor, &fed->shapes[i], fed->count, is_target, &shapes[i]))
+            return is_target ? wrong_target(c, i - g->inputs, &fed->shapes[i])
+                             : wrong_input(tensor, &fed->shapes[i]);
         CN__TRY(convert(tensor, fed->dtypes[i], fed->values[i], cn_shape_count(&shapes[i]),
                         &t->converted[i], &t->in[i]));
     }

@@ -61,6 +61,8 @@ const cn__compiled *cn__model_compiled(const cn_model *model);
 /* The same for the others here; fails if the model is not compiled. */
 cn_status cn__model_need_compiled(const cn_model *model, cn__compiled **compiled);
 void cn__compiled_free(cn__compiled *compiled);
+/* The loss of an output of the training graph, as it was written. */
+const char *cn__compiled_loss(const cn__compiled *compiled, int output);
 
 /* Fills in compiled->graph from losses and weights (training_graph.c). */
 cn_status cn__training_graph_build(const cn_model *model, cn__compiled *compiled);

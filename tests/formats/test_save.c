@@ -577,7 +577,8 @@ static cn_model *trainable_model(void)
 static void fit(cn_model *model, int64_t epochs)
 {
     cn_array *x = ramp(10, 4), *y = ramp(10, 2);
-    cn_status status = cn_fit(model, cn_arrays(x), cn_arrays(y), .epochs = epochs, .batch_size = 4);
+    cn_status status = cn_fit(model, cn_arrays(x), cn_arrays(y), .epochs = epochs, .batch_size = 4,
+                              .resume = true);
     if (status != CN_OK)
         print_error("%s\n", cn_error_message());
     assert_int_equal(status, CN_OK);
@@ -661,7 +662,7 @@ static cn_model *stopped_early(const char *path, int64_t epochs, bool resumed)
         assert_int_equal(cn_compile(model, .loss = {"mse"}), CN_OK);
     assert_non_null(model);
     assert_int_equal(
-        cn_fit(model, cn_arrays(x), cn_arrays(y), .epochs = epochs,
+        cn_fit(model, cn_arrays(x), cn_arrays(y), .epochs = epochs, .resume = true,
                .callbacks = cn_callbacks(best, cn_model_checkpoint(path, .save_freq = 0))),
         CN_OK);
     cn_array_free(x);
@@ -682,6 +683,28 @@ static void test_best_weights_of_before(void **state)
     cn_model_free(one);
     cn_model_free(some);
     cn_model_free(rest);
+}
+
+/* A model that was loaded is trained from epoch 0 on, with a history of its own, unless it is asked
+ * to go on; saved again untouched, it keeps where it stood. */
+static void test_trained_anew(void **state)
+{
+    (void)state;
+    char path[600];
+    (void)snprintf(path, sizeof path, "%s", temporary_path("anew.keras"));
+    cn_model_free(stopped_early(path, 2, false));
+    cn_array *x = ramp(10, 4), *y = ramp(10, 2);
+    cn_model *model = cn_model_load(path, NULL);
+    assert_int_equal(cn_model_save(model, path), CN_OK);
+    assert_int_equal(cn_fit(model, cn_arrays(x), cn_arrays(y), .epochs = 1), CN_OK);
+    assert_int_equal(cn_history_epochs(cn_model_history(model)), 1);
+    cn_model_free(model);
+    model = cn_model_load(path, NULL);
+    assert_int_equal(cn_fit(model, cn_arrays(x), cn_arrays(y), .epochs = 3, .resume = true), CN_OK);
+    assert_int_equal(cn_history_epochs(cn_model_history(model)), 3);
+    cn_model_free(model);
+    cn_array_free(x);
+    cn_array_free(y);
 }
 
 /* A loss that Cornu has not leaves the model uncompiled; so does the caller who asks for it. */
@@ -851,6 +874,7 @@ int main(void)
         cmocka_unit_test(test_going_on),
         cmocka_unit_test(test_records),
         cmocka_unit_test_teardown(test_best_weights_of_before, empty_temporary_folder),
+        cmocka_unit_test_teardown(test_trained_anew, empty_temporary_folder),
         cmocka_unit_test(test_uncompiled),
         cmocka_unit_test_teardown(test_refusals, empty_temporary_folder),
         cmocka_unit_test_setup(test_paths, empty_temporary_folder),

@@ -210,8 +210,9 @@ static cn_status fit(cn_model *model, cut *c)
             cn_reduce_lr_on_plateau(.patience = 1, .factor = 0.5, .min_delta = 1);
     if (c != NULL)
         list[callbacks.count++] = cn_callback(.run = cut_off, .context = c);
-    cn_status status = cn_fit_dataset(model, data, .batch_size = batch_size, .epochs = epochs,
-                                      .validation_data = held_out, .callbacks = callbacks);
+    cn_status status =
+        cn_fit_dataset(model, data, .batch_size = batch_size, .epochs = epochs, .resume = true,
+                       .validation_data = held_out, .callbacks = callbacks);
     cn_dataset_free(data);
     cn_dataset_free(held_out);
     return status;
