@@ -2,6 +2,8 @@
 #include "layers/losses.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "graph/ops.h"
 #include "layers/arguments.h"
@@ -281,17 +283,29 @@ static cn_status check_reduction(const cn__expression *e)
                     reduction);
 }
 
+/* "mean_squared_error, ...": Keras 3's names of all. */
+static void list_names(char *text, size_t size)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < CN__COUNT(losses); i++) {
+        int length = (int)strcspn(losses[i].names, "|");
+        int written = snprintf(text + used, size - used, "%s%.*s", i > 0 ? ", " : "", length,
+                               losses[i].names);
+        used = written > 0 && used + (size_t)written < size ? used + (size_t)written : size - 1;
+    }
+}
+
 static cn_status find(const cn__expression *e, parsed *p)
 {
+    char names[700];
     p->row = NULL;
     for (size_t i = 0; i < CN__COUNT(losses) && !p->row; i++)
         if (cn__list_index(losses[i].names, e->name) >= 0)
             p->row = &losses[i];
-    if (!p->row)
-        return cn__fail(CN_ERROR_ARGUMENT,
-                        "there is no loss \"%s\"; the names are Keras', such as \"mse\", "
-                        "\"categorical_crossentropy\" or \"Huber(delta=0.5)\"",
-                        e->name);
+    if (!p->row) {
+        list_names(names, sizeof names);
+        return cn__fail(CN_ERROR_ARGUMENT, "there is no loss \"%s\"; there are %s", e->name, names);
+    }
     CN__TRY(check_reduction(e));
     return cn__arguments_read("loss", e, "name|dtype|reduction", p->row->arguments,
                               cn__most_arguments, p->arguments);

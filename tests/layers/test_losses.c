@@ -479,8 +479,13 @@ static void test_target_shape(void **state)
 static void test_refused(void **state)
 {
     static const char *const rows[][2] = {
-        {"cross", "there is no loss \"cross\"; the names are Keras', such as \"mse\", "
-                  "\"categorical_crossentropy\" or \"Huber(delta=0.5)\""},
+        {"cross",
+         "there is no loss \"cross\"; there are mean_squared_error, mean_absolute_error, "
+         "mean_absolute_percentage_error, mean_squared_logarithmic_error, huber, log_cosh, "
+         "hinge, squared_hinge, categorical_hinge, kl_divergence, poisson, "
+         "cosine_similarity, dice, tversky, categorical_crossentropy, "
+         "sparse_categorical_crossentropy, categorical_focal_crossentropy, "
+         "binary_crossentropy, binary_focal_crossentropy"},
         {"Huber(dleta=1)", "the loss Huber has no argument \"dleta\"; its arguments: delta"},
         {"mse(axis=1)", "the loss mse has no argument \"axis\"; its arguments: none"},
         {"Huber(delta=big)", "the loss Huber: delta must be a number from 1e-06 to 1e+06, not big"},
