@@ -2,7 +2,9 @@
 #include "architectures.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- pieces ---- */
 
@@ -186,6 +188,33 @@ const architecture *architecture_named(const char *name)
         if (strcmp(table[i].name, name) == 0)
             return &table[i];
     return NULL;
+}
+
+static const char *nearest_name(const char *name)
+{
+    return cli_nearest(name, (const char *const *)(const void *)&table->name, ARCHITECTURES,
+                       sizeof *table);
+}
+
+static const char *all_names(char *text, size_t size)
+{
+    size_t used = 0;
+    for (int i = 0; i < ARCHITECTURES && used < size; i++)
+        used +=
+            (size_t)snprintf(text + used, size - used, "%s%s", i > 0 ? ", " : "", table[i].name);
+    return text;
+}
+
+int architecture_check_name(const char *path)
+{
+    char names[200];
+    if (access(path, F_OK) == 0 || strpbrk(path, "./"))
+        return CLI_OK;
+    const char *nearest = nearest_name(path);
+    return cli_fail("there is no file %s and no built-in model of that name%s%s%s The built-in "
+                    "ones: %s",
+                    path, nearest ? ": did you mean " : "", nearest ? nearest : "",
+                    nearest ? "?" : ".", all_names(names, sizeof names));
 }
 
 /* ---- making ---- */

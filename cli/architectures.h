@@ -24,6 +24,9 @@ typedef struct architecture {
 
 /* NULL if none has that name. */
 const architecture *architecture_named(const char *name);
+/* Refuses a path that is no file, but may be a mistyped name: one without ending and folder. An
+ * exit code. */
+int architecture_check_name(const char *path);
 /* A new model; NULL, with *code set and a message printed, if it cannot be. */
 cn_model *architecture_make(const architecture *a, const architecture_options *options, int *code);
 

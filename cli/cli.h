@@ -25,6 +25,9 @@ typedef enum cli_kind {
     CLI_EXTENTS  /* cli_extents, from 32x32x3 or 32,32,3 */
 } cli_kind;
 
+/* The numbers that a CLI_INTEGER or CLI_NUMBER takes. */
+typedef enum cli_range { CLI_ANY, CLI_FROM_0, CLI_FROM_1, CLI_ABOVE_0 } cli_range;
+
 typedef struct cli_extents {
     int rank; /* 0: not given */
     int64_t dim[CN_MAX_RANK];
@@ -38,6 +41,7 @@ typedef struct cli_option {
     const char *value; /* what the value is called in --help; NULL for a flag */
     const char *help;  /* lines after the first are indented like it */
     bool required;
+    cli_range range;
 } cli_option;
 
 typedef struct cli_command {

@@ -3,6 +3,7 @@
 #include "feed.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 
 typedef struct settings {
     const char *weights;
@@ -40,6 +41,13 @@ static int check_output(const char *out)
     return cli_fail_usage(NULL, "OUT ends in .keras, .h5, .weights.h5 or .json, but is `%s`", out);
 }
 
+static bool same_file(const char *a, const char *b)
+{
+    struct stat first, second;
+    return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
+           first.st_ino == second.st_ino;
+}
+
 static int convert(cn_model *model, const settings *s, const char *in, const char *out)
 {
     const cn_load_options o = {.backend = (cn_backend)s->backend,
@@ -61,6 +69,8 @@ static int run(const void *given, int count, char **arguments)
     (void)count;
     const settings *s = given;
     int code = check_output(arguments[1]);
+    if (code == CLI_OK && same_file(arguments[0], arguments[1]))
+        code = cli_fail_usage(NULL, "IN and OUT are the same file, %s", arguments[1]);
     if (code != CLI_OK)
         return code;
     const cn_load_options o = {.backend = (cn_backend)s->backend,

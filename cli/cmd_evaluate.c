@@ -61,6 +61,8 @@ static int evaluate(lesson *l, data *d, const settings *s)
         code = data_fit(d, l->model);
     if (code != CLI_OK)
         return code;
+    if (!s->json)
+        data_tell(d, "data");
     if (cn_model_evaluate_dataset(l->model, d->set, s->lesson.batch_size, &logs, l->pool) != CN_OK)
         return cli_fail_library();
     if (s->json)

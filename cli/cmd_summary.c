@@ -1,5 +1,5 @@
 /* cornu summary: a model's layers, shapes and parameters. */
-#include "cli.h"
+#include "architectures.h"
 
 #include "cornu/formats.h"
 #include "cornu/models.h"
@@ -32,6 +32,20 @@ static const cli_option options[] = {
     {0},
 };
 
+/* NULL with *code set and a message. */
+static cn_model *open_model(const char *path, int *code)
+{
+    const architecture *built_in = architecture_named(path);
+    if (built_in)
+        return architecture_make(built_in, &(architecture_options){0}, code);
+    *code = architecture_check_name(path);
+    if (*code != CLI_OK)
+        return NULL;
+    cn_model *model = cn_model_load(path, &(cn_load_options){.no_compile = true});
+    *code = model ? CLI_OK : cli_fail_library();
+    return model;
+}
+
 static int run(const void *given, int count, char **arguments)
 {
     (void)count;
@@ -40,9 +54,10 @@ static int run(const void *given, int count, char **arguments)
         return cli_fail_usage(NULL, "--width takes a number up to 1000, but got %" PRId64,
                               s->width);
     cn_summary_options table = {.width = (int)s->width, .ascii = s->ascii};
-    cn_model *model = cn_model_load(arguments[0], &(cn_load_options){.no_compile = true});
+    int code = CLI_OK;
+    cn_model *model = open_model(arguments[0], &code);
     if (!model)
-        return cli_fail_library();
+        return code;
     if (s->weights && cn_model_load_weights(model, s->weights, NULL) != CN_OK) {
         cn_model_free(model);
         return cli_fail_library();
@@ -63,7 +78,9 @@ const cli_command cli_summary = {
     .least = 1,
     .most = 1,
     .options = options,
-    .details = "MODEL is a file of Keras 1, 2 or 3: .keras, .h5, .hdf5 or .json.\n",
+    .details =
+        "MODEL is a file of Keras 1, 2 or 3: .keras, .h5, .hdf5 or .json; or a built-in model\n"
+        "of `cornu train`, such as question.\n",
     .settings_size = sizeof(settings),
     .run = run,
 };

@@ -37,7 +37,8 @@ static const cli_option options[] = {
      .kind = CLI_INTEGER,
      AT(epochs),
      .value = "N",
-     .help = "how many (default 1)"},
+     .help = "how many (default 1)",
+     .range = CLI_FROM_1},
     {.name = "resume",
      .kind = CLI_FLAG,
      AT(resume),
@@ -61,7 +62,8 @@ static const cli_option options[] = {
      .kind = CLI_INTEGER,
      AT(seed),
      .value = "N",
-     .help = "of the initial weights, the order, dropout and\naugmentation (default 0)"},
+     .help = "of the initial weights, the order, dropout and\naugmentation (default 0)",
+     .range = CLI_FROM_0},
     {.name = "optimizer",
      .kind = CLI_TEXT,
      AT(lesson.optimizer),
@@ -72,7 +74,8 @@ static const cli_option options[] = {
      .kind = CLI_NUMBER,
      AT(learning_rate),
      .value = "N",
-     .help = "the optimizer's (default: its own)"},
+     .help = "the optimizer's (default: its own)",
+     .range = CLI_ABOVE_0},
     LESSON_OPTIONS(settings),
     {.name = "augment",
      .kind = CLI_TEXT,
@@ -84,17 +87,22 @@ static const cli_option options[] = {
      .kind = CLI_INTEGER,
      AT(early_stopping),
      .value = "PATIENCE",
-     .help = "end after so many epochs in which the validation's loss\n(or the loss) did not fall"},
+     .help = "end after so many epochs in which the validation's loss\n"
+             "(or the loss) did not fall; in the end OUT gets the\n"
+             "weights of the best epoch",
+     .range = CLI_FROM_0},
     {.name = "reduce-lr",
      .kind = CLI_INTEGER,
      AT(reduce_lr),
      .value = "PATIENCE",
-     .help = "divide the learning rate by 10 then"},
+     .help = "divide the learning rate by 10 then",
+     .range = CLI_FROM_1},
     {.name = "save-every",
      .kind = CLI_INTEGER,
      AT(save_every),
      .value = "N",
-     .help = "write OUT after every N batches, too"},
+     .help = "write OUT after every N batches, too",
+     .range = CLI_FROM_1},
     {.name = "csv", .kind = CLI_TEXT, AT(csv), .value = "FILE", .help = "write a line per epoch"},
     {.name = "tensorboard",
      .kind = CLI_TEXT,
@@ -139,25 +147,12 @@ static bool keeps_training(const job *j)
 
 static int check_numbers(const settings *s)
 {
-    const struct {
-        const char *name;
-        int64_t value, least;
-    } numbers[] = {{"epochs", s->epochs, 0},
-                   {"seed", s->seed, 0},
-                   {"early-stopping", s->early_stopping, -1},
-                   {"reduce-lr", s->reduce_lr, 0},
-                   {"save-every", s->save_every, 0}};
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        if (numbers[i].value < numbers[i].least)
-            return cli_fail_usage(NULL, "--%s takes a number from %" PRId64 ", but got %" PRId64,
-                                  numbers[i].name, numbers[i].least < 0 ? 0 : numbers[i].least,
-                                  numbers[i].value);
     if (!(s->validation_split >= 0 && s->validation_split < 1))
-        return cli_fail_usage(NULL, "--validation-split takes a part below 1, such as 0.1");
+        return cli_fail_usage(NULL,
+                              "--validation-split takes a part below 1, such as 0.1, but got %g",
+                              s->validation_split);
     if (s->validation_split > 0 && s->validation_data)
         return cli_fail_usage(NULL, "--validation-split and --validation-data exclude each other");
-    if (s->learning_rate < 0)
-        return cli_fail_usage(NULL, "--learning-rate takes a number above 0");
     return CLI_OK;
 }
 
@@ -190,8 +185,14 @@ static int complete(job *j)
         return code;
     if (remembered) {
         code = recall_read(j->memory, &cli_train, &j->recalled);
+        char hint[3 * sizeof j->memory];
+        const char *out = j->s.output;
+        (void)snprintf(hint, sizeof hint,
+                       "Leave it out, begin anew with --force, or make another model of %s: cornu "
+                       "train %s --data DATA -o NEW.keras",
+                       out, out);
         if (code == CLI_OK)
-            code = recall_merge(&j->recalled, &cli_train, may_change, &j->s);
+            code = recall_merge(&j->recalled, &cli_train, may_change, hint, &j->s);
         if (code != CLI_OK)
             return code;
         if (j->model && strcmp(j->model, j->recalled.argument) != 0)
@@ -209,6 +210,8 @@ static int complete(job *j)
                               "`cornu train --help` says more.",
                               "%s is missing", j->model ? "--data DATA" : "MODEL");
     code = check_numbers(&j->s);
+    if (code == CLI_OK)
+        code = train_check_curve(j->s.curve);
     j->s.epochs = j->s.epochs > 0 ? j->s.epochs : 1;
     return code;
 }
@@ -248,6 +251,21 @@ static int remember(job *j)
     return recall_write(j->memory, &cli_train, j->model, &s);
 }
 
+static cn_status refuse(void *context, cn_event event, cn_training *training)
+{
+    (void)context;
+    (void)training;
+    return event == CN_TRAIN_BEGIN ? CN_ERROR_ARGUMENT : CN_OK;
+}
+
+/* A MODEL may be a checkpoint, but its epochs are no part of the training that begins here. A
+ * training that does not go on with them forgets them, and this one ends before its first step. */
+static void forget_training(const job *j)
+{
+    (void)cn_fit_dataset(j->lesson.model, j->data.set, .batch_size = j->s.lesson.batch_size,
+                         .callbacks = cn_callbacks(cn_callback(.run = refuse)));
+}
+
 /* Makes the model and writes it before it has learnt anything. */
 static int begin(job *j)
 {
@@ -263,6 +281,8 @@ static int begin(job *j)
         code = cli_fail_library();
     if (code == CLI_OK)
         code = fit_data(j);
+    if (code == CLI_OK && !l->built_in)
+        forget_training(j);
     if (code == CLI_OK && keeps_training(j))
         code = remember(j);
     if (code == CLI_OK && cn_model_save(l->model, j->s.output) != CN_OK)
@@ -294,43 +314,47 @@ static int go_on(job *j)
 
 /* ---- training ---- */
 
-static int draw_curve(const job *j)
+static void tell_data(const job *j)
 {
-    cn_array *picture = cn_draw_curves(cn_model_history(j->lesson.model), 0, 0);
-    bool good = picture && cn_image_write(j->s.curve, picture) == CN_OK;
-    cn_array_free(picture);
-    return good ? CLI_OK : cli_fail_library();
+    const settings *s = &j->s;
+    if (s->progress == PROGRESS_JSON || s->progress == PROGRESS_NONE)
+        return;
+    data_tell(&j->data, "data");
+    if (s->validation_data)
+        data_tell(&j->held, "validation data");
 }
 
-/* "model.keras: 10 epochs, loss 0.1234" with the numbers of the last. */
-static void report(const job *j)
+/* True, after a message, if the epochs are done. */
+static bool is_done(const job *j)
 {
-    const cn_history *history = cn_model_history(j->lesson.model);
-    int64_t epochs = cn_history_epochs(history);
-    (void)printf("%s: %" PRId64 " epoch%s", j->s.output, epochs, epochs == 1 ? "" : "s");
-    for (int i = 0; epochs > 0 && i < cn_history_count(history); i++) {
-        const char *name = cn_history_name(history, i);
-        (void)printf(", %s %.4g", name, cn_history_values(history, name)[epochs - 1]);
-    }
-    (void)putchar('\n');
+    int64_t epochs = cn_history_epochs(cn_model_history(j->lesson.model));
+    if (!j->resumes || epochs < j->s.epochs)
+        return false;
+    (void)printf("%s has %s%" PRId64 " epoch%s already; --epochs %" PRId64 " goes on\n",
+                 j->s.output, epochs == j->s.epochs ? "its " : "", epochs, epochs == 1 ? "" : "s",
+                 epochs + 1);
+    return true;
 }
 
 static int train(job *j)
 {
     train_callbacks callbacks = {0};
     const settings *s = &j->s;
+    if (is_done(j))
+        return s->curve ? train_draw_curve(j->lesson.model, s) : CLI_OK;
+    tell_data(j);
     if (train_make_callbacks(&callbacks, s, j->held.set != NULL, j->resumes) != CN_OK)
         return cli_fail_library();
     train_catch_signals();
     cn_status status = cn_fit_dataset(
         j->lesson.model, j->data.set, .epochs = s->epochs, .batch_size = s->lesson.batch_size,
         .seed = (uint64_t)s->seed, .shuffle = s->no_shuffle ? CN_FALSE : CN_TRUE,
-        .validation_data = j->held.set, .callbacks = {callbacks.count, callbacks.items},
-        .pool = j->lesson.pool);
+        .resume = s->resume, .validation_data = j->held.set,
+        .callbacks = {callbacks.count, callbacks.items}, .pool = j->lesson.pool);
     if (status != CN_OK)
-        return cli_fail_library();
-    report(j);
-    int code = s->curve ? draw_curve(j) : CLI_OK;
+        return train_fail(s, j->resumes);
+    train_report(j->lesson.model, s, j->held.set != NULL);
+    int code = s->curve ? train_draw_curve(j->lesson.model, s) : CLI_OK;
     if (code != CLI_OK || !train_was_stopped())
         return code;
     cli_note("stopped; %s", keeps_training(j) ? "--resume goes on" : "the model is saved");
@@ -345,6 +369,8 @@ static int run(const void *given, int count, char **arguments)
     j->s = *(const settings *)given;
     j->model = count > 0 ? arguments[0] : NULL;
     int code = complete(j);
+    if (code == CLI_OK)
+        train_remove_leftovers(j->s.output);
     if (code == CLI_OK && !j->resumes)
         code = begin(j);
     if (code == CLI_OK && keeps_training(j))
@@ -370,8 +396,9 @@ const cli_command cli_train = {
     "\n" DATA_HELP "\n"
     "OUT.keras.train keeps the options: `cornu train -o OUT.keras --resume`\n"
     "is enough to go on, also after the computer was switched off. The result is the same\n"
-    "as without the break. Ctrl-C ends the training after the batch at hand; the model is\n"
-    "saved, and the exit code is 130.\n\n"
+    "as without the break; but where --early-stopping has put back the best weights, a\n"
+    "longer training goes on from these. Ctrl-C ends the training after the batch at hand;\n"
+    "the model is saved, and the exit code is 130.\n\n"
     "examples:\n"
     "  cornu train question --data shapes:5000 --epochs 10 --validation-split 0.1 -o q.keras\n"
     "  cornu train unet.json --data D.npz --loss sparse_categorical_crossentropy -o u.keras\n"

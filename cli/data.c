@@ -20,6 +20,11 @@ int data_open(data *d, const char *spec, const data_options *options)
     return code;
 }
 
+void data_tell(const data *d, const char *kind)
+{
+    (void)fprintf(stderr, "%s: %s\n", kind, d->found);
+}
+
 void data_close(data *d)
 {
     while (d->made_count > 0)
@@ -165,8 +170,8 @@ static int choose_field(const data *d, const data_form *form, int index, const c
     if (*field < 0 && same)
         *field = 0;
     else if (*field < 0)
-        return cli_fail("%s: there is no array t%d, for the output '%s'", d->spec, index,
-                        cn_tensor_name(output));
+        return cli_fail("%s: there is no array t%d, for the output '%s', only %s", d->spec, index,
+                        cn_tensor_name(output), d->names);
     return CLI_OK;
 }
 

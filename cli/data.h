@@ -15,6 +15,9 @@ typedef struct data {
     cn_array *arrays[CN_MOST_FIELDS];
     int array_count;
     const char *spec;
+    char found[600];           /* what was found: "200 pictures in 10 folders" */
+    char names[400];           /* of the arrays in an .npz: "x0, t0" */
+    char used[400];            /* of those that are taken */
     cli_extents size;          /* of pictures, if the model takes any size */
     bool pictures;             /* field 0 is a picture (height, width, channels), 1 its class */
     bool ordered;              /* by classes */
@@ -44,6 +47,8 @@ typedef struct data_options {
 
 /* Opens it; an exit code. data_close() is due in any case. */
 int data_open(data *d, const char *spec, const data_options *options);
+/* Prints to stderr what was found; `kind` is "data" or so. */
+void data_tell(const data *d, const char *kind);
 void data_close(data *d);
 /* Moves the last part of the samples to `held`, which must be closed first. */
 int data_split(data *d, double part, data *held);
@@ -83,7 +88,15 @@ cn_dataset *data_formed(const data_form *form);
 int data_read(data *d, const data_options *options);
 /* Puts a new data set at the end; an exit code, after a message for NULL. */
 int data_append(data *d, cn_dataset *made);
+/* A data set of the arrays; the inputs are the first of them. */
+int data_append_arrays(data *d, int inputs);
+/* Notes what was found: "COUNT " and what there are so many of. */
+void data_found(data *d, const char *format, ...) CN_PRINTF(2, 3);
 /* Puts the samples into an order that follows from `seed`. */
 int data_shuffle(data *d, uint64_t seed);
+
+/* ---- data_arrays.c ---- */
+
+int data_read_npz(data *d, const cn_model *model);
 
 #endif

@@ -1,9 +1,10 @@
-/* Where samples come from: arrays in a file, folders of pictures, MNIST, CIFAR-10, drawings. */
+/* Where samples come from: folders of pictures, MNIST, CIFAR-10, drawings. */
 #include "data.h"
 #include "feed.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,10 +27,17 @@ static const char *after(const char *spec, const char *prefix)
     return strncmp(spec, prefix, length) == 0 ? spec + length : NULL;
 }
 
-/* ---- arrays ---- */
+void data_found(data *d, const char *format, ...)
+{
+    char text[sizeof d->found - 32];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    (void)snprintf(d->found, sizeof d->found, "%" PRId64 " %s", cn_dataset_count(d->set), text);
+}
 
-/* A data set of the arrays; the inputs are the first of them. */
-static int append_arrays(data *d, int inputs)
+int data_append_arrays(data *d, int inputs)
 {
     cn_array_list x = {inputs, (const cn_array *const *)d->arrays};
     cn_array_list y = {d->array_count - inputs, (const cn_array *const *)d->arrays + inputs};
@@ -42,77 +50,7 @@ static int append_pictures(data *d, cn_array *images, cn_array *labels)
     d->arrays[0] = images;
     d->arrays[1] = labels;
     d->array_count = 2;
-    return append_arrays(d, 1);
-}
-
-static bool has_array(const cn_npz *npz, const char *name)
-{
-    for (size_t i = 0; i < cn_npz_count(npz); i++)
-        if (strcmp(cn_npz_name(npz, i), name) == 0)
-            return true;
-    return false;
-}
-
-/* The name that array `index` has: x0 or, for the first, x; the same with the next letter; or that
- * of the tensor. NULL if it is not there. */
-static const char *name_in(const cn_npz *npz, const char *letters, int index, const char *tensor,
-                           char name[16])
-{
-    for (const char *letter = letters; *letter; letter++) {
-        (void)snprintf(name, 16, "%c%d", *letter, index);
-        if (has_array(npz, name))
-            return name;
-        name[1] = '\0';
-        if (index == 0 && has_array(npz, name))
-            return name;
-    }
-    return has_array(npz, tensor) ? tensor : NULL;
-}
-
-static int read_inputs(data *d, cn_npz *npz, cn_tensor_list inputs)
-{
-    char name[16];
-    for (int i = 0; i < inputs.count; i++) {
-        const char *found = name_in(npz, "x", i, cn_tensor_name(inputs.items[i]), name);
-        if (!found)
-            return cli_fail("%s: there is no array x%d, for the input '%s'", d->spec, i,
-                            cn_tensor_name(inputs.items[i]));
-        d->arrays[d->array_count] = cn_npz_read(npz, found);
-        if (!d->arrays[d->array_count])
-            return cli_fail_library();
-        d->array_count++;
-    }
-    return CLI_OK;
-}
-
-static int read_targets(data *d, cn_npz *npz, cn_tensor_list outputs)
-{
-    char name[16];
-    for (int i = 0; i < outputs.count; i++) {
-        const char *found = name_in(npz, "ty", i, cn_tensor_name(outputs.items[i]), name);
-        if (!found)
-            continue;
-        d->field[i] = d->array_count;
-        d->arrays[d->array_count] = cn_npz_read(npz, found);
-        if (!d->arrays[d->array_count])
-            return cli_fail_library();
-        d->array_count++;
-    }
-    return CLI_OK;
-}
-
-static int read_npz(data *d, const cn_model *model)
-{
-    cn_tensor_list inputs = cn_model_inputs(model), outputs = cn_model_outputs(model);
-    if (inputs.count + outputs.count > CN_MOST_FIELDS || outputs.count > CN_MOST_LOSSES)
-        return cli_fail("a model with %d inputs and %d outputs is too large", inputs.count,
-                        outputs.count);
-    cn_npz *npz = cn_npz_open(d->spec);
-    int code = npz ? read_inputs(d, npz, inputs) : cli_fail_library();
-    if (code == CLI_OK)
-        code = read_targets(d, npz, outputs);
-    cn_npz_close(npz);
-    return code == CLI_OK ? append_arrays(d, inputs.count) : code;
+    return data_append_arrays(d, 1);
 }
 
 /* ---- pictures ---- */
@@ -142,8 +80,19 @@ static int read_folder(data *d, const data_options *o)
     if (code != CLI_OK)
         return code;
     d->pictures = d->ordered = true;
-    return data_append(d, cn_image_folder(d->spec, .height = form.size[0], .width = form.size[1],
-                                          .channels = (int)form.size[2]));
+    char *names = NULL;
+    cn_image_folder_options options = {.size_ = sizeof options,
+                                       .height = form.size[0],
+                                       .width = form.size[1],
+                                       .channels = (int)form.size[2]};
+    code = data_append(d, cn_image_folder_new(d->spec, &options, &names));
+    int folders = 0;
+    for (const char *at = names; at && *at; at++)
+        folders += *at == '\n' || at[1] == '\0';
+    if (code == CLI_OK)
+        data_found(d, "pictures in %d folder%s", folders, folders == 1 ? "" : "s");
+    cn_free_text(names);
+    return code;
 }
 
 /* "COUNT" or "COUNT:SEED"; pictures to test with are others than those to train with. */
@@ -165,7 +114,10 @@ static int read_shapes(data *d, const char *text, const data_options *o)
     int64_t size = form.size[0] > form.size[1] ? form.size[0] : form.size[1];
     size = size < 8 ? 8 : size > 1024 ? 1024 : size;
     d->pictures = true;
-    return data_append(d, cn_drawn_shapes_dataset((uint64_t)seed, count, size));
+    code = data_append(d, cn_drawn_shapes_dataset((uint64_t)seed, count, size));
+    if (code == CLI_OK)
+        data_found(d, "drawn pictures of seed %lld, 10 classes", seed);
+    return code;
 }
 
 /* ---- MNIST ---- */
@@ -198,13 +150,24 @@ static cn_status as_pictures(cn_array *images)
     return cn_array_reshape(images, &shape);
 }
 
+/* Classes are numbered from 0. */
+static int class_count(const cn_array *labels)
+{
+    const int32_t *label = cn_array_const_ints(labels);
+    int count = 0;
+    for (int64_t i = 0; label && i < cn_array_count(labels); i++)
+        count = label[i] >= count ? label[i] + 1 : count;
+    return count;
+}
+
 static int read_mnist(data *d, const char *folder, bool test)
 {
     static const char *const parts[] = {"train", "t10k"};
     char images[4096], labels[4096];
-    bool found = false;
+    bool found = false, other = false;
     for (int i = 0; i < 2 && !found; i++) {
         const char *part = parts[test ? 1 - i : i];
+        other = i > 0;
         found =
             find_idx(folder, part, "images", images) && find_idx(folder, part, "labels", labels);
     }
@@ -213,8 +176,16 @@ static int read_mnist(data *d, const char *folder, bool test)
                         "those that begin with t10k; they may end in .gz",
                         folder);
     cn_array *pictures = cn_idx_read(images), *classes = pictures ? cn_idx_read(labels) : NULL;
-    if (classes && as_pictures(pictures) == CN_OK)
-        return append_pictures(d, pictures, classes);
+    if (classes && as_pictures(pictures) == CN_OK) {
+        int code = append_pictures(d, pictures, classes);
+        const char *missing = !other ? ""
+                              : test ? " (no t10k files there)"
+                                     : " (no train files there)";
+        if (code == CLI_OK)
+            data_found(d, "pictures from %s%s, %d classes", feed_name(images), missing,
+                       class_count(classes));
+        return code;
+    }
     cn_array_free(pictures);
     cn_array_free(classes);
     return cli_fail_library();
@@ -237,10 +208,32 @@ static int read_cifar10(data *d, const char *list)
     }
     cn_status status = copy ? cn_cifar10_read(count, paths, &images, &labels) : CN_ERROR_MEMORY;
     free(copy);
-    return status == CN_OK ? append_pictures(d, images, labels) : cli_fail_library();
+    int code = status == CN_OK ? append_pictures(d, images, labels) : cli_fail_library();
+    if (code == CLI_OK)
+        data_found(d, "pictures from %d file%s of CIFAR-10, 10 classes", count,
+                   count == 1 ? "" : "s");
+    return code;
 }
 
 /* ---- any ---- */
+
+/* There is no such file: it may be one of the other kinds, mistyped. */
+static int fail_unknown(const char *spec)
+{
+    static const char *const kinds[] = {"mnist", "cifar10", "shapes"};
+    static const char *const written[] = {"mnist:FOLDER", "cifar10:FILE,...", "shapes:COUNT"};
+    enum { KINDS = sizeof kinds / sizeof *kinds };
+    char name[32];
+    int error = errno;
+    (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(spec, ":"), spec);
+    const char *nearest = cli_nearest(name, kinds, KINDS, sizeof *kinds);
+    bool exact = nearest && strcmp(name, nearest) == 0;
+    for (int i = 0; i < KINDS; i++)
+        if (nearest == kinds[i])
+            return cli_fail_usage(NULL, "--data: there is no file or folder %s: %s %s%s", spec,
+                                  exact ? "write" : "did you mean", written[i], exact ? "" : "?");
+    return cli_fail("%s: %s", spec, strerror(error));
+}
 
 int data_read(data *d, const data_options *o)
 {
@@ -253,9 +246,9 @@ int data_read(data *d, const data_options *o)
     if ((rest = after(d->spec, "cifar10:")) != NULL)
         return read_cifar10(d, rest);
     if (feed_ends(d->spec, ".npz"))
-        return read_npz(d, o->model);
+        return data_read_npz(d, o->model);
     if (stat(d->spec, &found) != 0)
-        return cli_fail("%s: %s", d->spec, strerror(errno));
+        return fail_unknown(d->spec);
     if (S_ISDIR(found.st_mode))
         return read_folder(d, o);
     return cli_fail_usage("It takes an .npz, a folder, mnist:FOLDER, cifar10:FILE,... or "

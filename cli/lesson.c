@@ -2,6 +2,7 @@
 #include "lesson.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,9 @@ static int open_model(lesson *l, const lesson_options *o)
                               "--input, --classes and --scale are for built-in models; %s "
                               "is a file",
                               l->path);
+    code = architecture_check_name(l->path);
+    if (code != CLI_OK)
+        return code;
     l->model = load(l->path, o);
     return l->model ? CLI_OK : cli_fail_library();
 }
@@ -44,9 +48,6 @@ int lesson_open(lesson *l, const lesson_options *options, const char *path)
     if (options->threads < 0 || options->threads > 1024)
         return cli_fail_usage(NULL, "--threads takes a number from 1 to 1024, but got %" PRId64,
                               options->threads);
-    if (options->batch_size < 0)
-        return cli_fail_usage(NULL, "--batch-size takes a number from 1, but got %" PRId64,
-                              options->batch_size);
     l->pool = cn_pool_new((int)options->threads);
     return l->pool ? open_model(l, options) : cli_fail_library();
 }
@@ -96,20 +97,27 @@ static int take_list(const char *option, const char *text, const char **items, i
                           option, most, text);
 }
 
-static int take_weights(const char *text, float *weights)
+/* One for each of `count` outputs. */
+static int take_weights(const char *text, int count, float *weights)
 {
+    const char *at = text;
     memset(weights, 0, CN_MOST_LOSSES * sizeof *weights);
-    for (int i = 0; i < CN_MOST_LOSSES; i++) {
+    for (int i = 0; i < count; i++) {
         char *end;
-        float weight = strtof(text, &end);
-        if (end == text || (*end != ',' && *end != '\0'))
+        float weight = strtof(at, &end);
+        if (end == at || !isfinite(weight) || *end != (i + 1 < count ? ',' : '\0'))
             break;
         weights[i] = weight != 0 ? weight : -0.0F;
         if (*end == '\0')
             return CLI_OK;
-        text = end + 1;
+        at = end + 1;
     }
-    return cli_fail_usage(NULL, "--loss-weights takes numbers with commas between them");
+    return cli_fail_usage(NULL,
+                          count == 1
+                              ? "--loss-weights takes %d number, for the model's output, but got %s"
+                              : "--loss-weights takes %d numbers with commas between them, one for "
+                                "each output, but got %s",
+                          count, text);
 }
 
 /* ---- compiling ---- */
@@ -133,6 +141,8 @@ static int compile(lesson *l, const lesson_options *o, const data *d, const char
 {
     cn_compile_options c = {.size_ = sizeof c, .optimizer = "adam", .loss = {loss}};
     const architecture *a = l->built_in;
+    int outputs = cn_model_outputs(l->model).count;
+    outputs = outputs < CN_MOST_LOSSES ? outputs : CN_MOST_LOSSES;
     if (cn_model_is_compiled(l->model) && cn_model_compile_options(l->model, &c) != CN_OK)
         return cli_fail_library();
     bool own = cn_model_is_compiled(l->model) || loss != NULL || a != NULL;
@@ -148,7 +158,7 @@ static int compile(lesson *l, const lesson_options *o, const data *d, const char
     if (code == CLI_OK && metrics)
         code = take_list("metrics", metrics, c.metrics, CN_MOST_METRICS, &memory[1]);
     if (code == CLI_OK && o->loss_weights)
-        code = take_weights(o->loss_weights, c.loss_weights);
+        code = take_weights(o->loss_weights, outputs, c.loss_weights);
     if (code != CLI_OK)
         return code;
     if (a && !o->loss)

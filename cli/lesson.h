@@ -42,7 +42,8 @@ typedef struct lesson_options {
          .kind = CLI_INTEGER,                                                                      \
          LESSON_AT(settings, batch_size),                                                          \
          .value = "N",                                                                             \
-         .help = "samples that are computed at a time (default 32)"},                              \
+         .help = "samples that are computed at a time (default 32)",                               \
+         .range = CLI_FROM_1},                                                                     \
         {.name = "weights",                                                                        \
          .kind = CLI_TEXT,                                                                         \
          LESSON_AT(settings, weights),                                                             \

@@ -37,6 +37,7 @@ static void print_overview(FILE *file)
                   "  CORNU_NUM_THREADS  threads to compute with; one per processor if not set\n"
                   "  CORNU_ISA          instruction set to use instead of the best one:\n"
                   "                     avx512, avx2, sse2, neon or generic\n"
+                  "  CORNU_WINOGRAD     0: no minimal filtering, which has another rounding\n"
                   "  CORNU_VERBOSE      1: a line on stderr for every operation computed\n");
 }
 

@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -234,6 +235,23 @@ static const char *expectation(cli_kind kind)
     return texts[kind];
 }
 
+/* NULL if the number that was stored is one that the option takes, else what it takes. */
+static const char *range_missed(const cli_option *option, const void *settings)
+{
+    static const char *const texts[] = {[CLI_FROM_0] = "a number from 0",
+                                        [CLI_FROM_1] = "a number from 1",
+                                        [CLI_ABOVE_0] = "a number above 0"};
+    const void *target = (const char *)settings + option->offset;
+    if (option->range == CLI_ANY)
+        return NULL;
+    double value =
+        option->kind == CLI_INTEGER ? (double)*(const int64_t *)target : *(const double *)target;
+    bool good = option->range == CLI_FROM_0   ? value >= 0
+                : option->range == CLI_FROM_1 ? value >= 1
+                                              : value > 0;
+    return good && isfinite(value) ? NULL : texts[option->range];
+}
+
 /* ---- parsing ---- */
 
 typedef struct parser {
@@ -281,7 +299,11 @@ static bool take(parser *p, const cli_option *option, const char *value)
         p->argv++;
     }
     p->seen |= UINT64_C(1) << (option - p->command->options);
-    if (store(option, value, p->settings))
+    bool stored = store(option, value, p->settings);
+    const char *takes = stored ? range_missed(option, p->settings) : NULL;
+    if (takes)
+        return refuse(p, cli_fail_usage(NULL, "%s takes %s, but got %s", spelled, takes, value));
+    if (stored)
         return true;
     return refuse(p, cli_fail_usage(NULL, "%s takes %s %s, but got `%s`", spelled,
                                     expectation(option->kind), option->value, value));

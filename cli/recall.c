@@ -201,13 +201,12 @@ static bool is_among(const char *name, const char *const *names)
 }
 
 static int merge(const recall *r, const cli_command *command, const char *const *free_names,
-                 const void *defaults, void *settings)
+                 const char *hint, const void *defaults, void *settings)
 {
     for (const cli_option *o = command->options; o->name; o++) {
         bool given = !same(o, settings, defaults), free_one = is_among(o->name, free_names);
         if (given && !free_one && !same(o, settings, r->settings))
-            return cli_fail_usage("Leave it out, or begin anew with --force.",
-                                  "--%s is not what the training was begun with", o->name);
+            return cli_fail_usage(hint, "--%s is not what the training was begun with", o->name);
         if (!given)
             memcpy((char *)settings + o->offset, member(r->settings, o), size_of(o->kind));
     }
@@ -215,10 +214,11 @@ static int merge(const recall *r, const cli_command *command, const char *const 
 }
 
 int recall_merge(const recall *r, const cli_command *command, const char *const *free_names,
-                 void *settings)
+                 const char *hint, void *settings)
 {
     void *defaults = default_settings(command);
-    int code = defaults ? merge(r, command, free_names, defaults, settings) : cli_fail("no memory");
+    int code =
+        defaults ? merge(r, command, free_names, hint, defaults, settings) : cli_fail("no memory");
     free(defaults);
     return code;
 }

@@ -21,9 +21,9 @@ int recall_read(const char *path, const cli_command *command, recall *r);
 void recall_free(recall *r);
 
 /* Puts the remembered settings in the place of those that were not given (that have their
- * defaults). Given ones that are not the same are refused, unless their names are in `free_names`
- * (ending with NULL), which may change. An exit code. */
+ * defaults). Given ones that are not the same are refused with the hint, unless their names are in
+ * `free_names` (ending with NULL), which may change. An exit code. */
 int recall_merge(const recall *r, const cli_command *command, const char *const *free_names,
-                 void *settings);
+                 const char *hint, void *settings);
 
 #endif

@@ -1,0 +1,2 @@
+cornu summary autoencoder --ascii | sed 4q
+cornu summary autoencodr
