@@ -9,9 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/base.h"
-#include "cornu/ops.h"
-#include "kernels/kernels.h"
+#include "operation.h"
 
 typedef struct settings {
     const char *shapes, *rows;
@@ -33,66 +31,7 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* ---- the peak ---- */
-
-static void peak_task(void *context, size_t index)
-{
-    double *operations = context;
-    volatile float sink = cn__kernels_get()->peak(2000000, &operations[index * 8]);
-    (void)sink;
-}
-
-/* FLOP/s of all threads. Measured beside every row, since the clock of a shared machine drifts. */
-static double measure_peak(const settings *s)
-{
-    double best = 0, *operations = calloc((size_t)s->threads * 8, sizeof *operations);
-    for (int i = 0; operations != NULL && i < 3; i++) {
-        double start = now();
-        cn__pool_run(s->pool, peak_task, operations, (size_t)s->threads);
-        double rate = operations[0] * s->threads / (now() - start);
-        best = rate > best ? rate : best;
-    }
-    free(operations);
-    return best;
-}
-
 /* ---- a row ---- */
-
-typedef struct buffers {
-    float *in, *out, *kernel, *packed;
-    void *scratch;
-} buffers;
-
-static bool complete(const buffers *b)
-{
-    return b->in != NULL && b->out != NULL && b->kernel != NULL && b->packed != NULL &&
-           b->scratch != NULL;
-}
-
-static void release(buffers *b)
-{
-    cn__free(b->in);
-    cn__free(b->out);
-    cn__free(b->kernel);
-    cn__free(b->packed);
-    cn__free(b->scratch);
-}
-
-static float *filled(int64_t count)
-{
-    float *x = cn__alloc((size_t)count * sizeof *x);
-    for (int64_t i = 0; x != NULL && i < count; i++)
-        x[i] = (float)(i % 97) * 0.01f - 0.5f;
-    return x;
-}
-
-static void run(const cn_conv_plan *plan, cn_conv_pass pass, const buffers *b, cn_pool *pool)
-{
-    if (pass == CN_CONV_FORWARD || pass == CN_CONV_TRANSPOSE)
-        cn_conv_plan_run(plan, b->in, b->packed, NULL, NULL, b->out, b->scratch, pool);
-    else
-        cn_conv_plan_kernel_gradient(plan, b->in, b->out, b->kernel, b->scratch, pool);
-}
 
 static int ascending(const void *a, const void *b)
 {
@@ -101,62 +40,42 @@ static int ascending(const void *a, const void *b)
 }
 
 /* Runs a pass for some time and prints the rest of its row. */
-static void time_plan(const settings *s, const cn_conv_plan *plan, cn_conv_pass pass,
-                      const buffers *b, double operations)
+static void time_operation(const settings *s, const operation *o)
 {
     enum { most = 2000 };
     static double times[most];
     int count = 0;
-    double peak = measure_peak(s);
-    run(plan, pass, b, s->pool);
+    double work = 2 * cn_conv_multiplications(&o->conv, o->transposed);
+    double peak = measure_peak(s->pool);
+    operation_run(o, s->pool);
     for (double start = now(); count < most && (count < 5 || now() - start < s->seconds);) {
         double before = now();
-        run(plan, pass, b, s->pool);
+        operation_run(o, s->pool);
         times[count++] = now() - before;
     }
-    double peak_after = measure_peak(s);
+    double peak_after = measure_peak(s->pool);
     peak = peak_after > peak ? peak_after : peak;
     qsort(times, (size_t)count, sizeof *times, ascending);
     double best = times[0];
     printf("%10.3f %10.3f %9.1f %6.1f%% %11zu %9zu  %s\n", 1e3 * times[count / 2], 1e3 * best,
-           1e-9 * operations / best, 100 * operations / best / peak,
-           cn_conv_plan_packed_bytes(plan), cn_conv_plan_scratch_bytes(plan),
-           cn_conv_plan_algorithm(plan));
+           1e-9 * work / best, 100 * work / best / peak, cn_conv_plan_packed_bytes(o->plan),
+           cn_conv_plan_scratch_bytes(o->plan), cn_conv_plan_algorithm(o->plan));
     fflush(stdout);
-}
-
-static void time_pass(const settings *s, const char *name, const char *label, const cn_conv *conv,
-                      bool transposed, cn_conv_pass pass)
-{
-    printf("%-14s %-6s ", name, label);
-    cn_conv_plan *plan = cn_conv_plan_new(conv, pass);
-    if (plan == NULL) {
-        printf("%s\n", cn_error_message());
-        return;
-    }
-    buffers b = {.in = filled(cn_conv_in_count(conv)),
-                 .out = filled(cn_conv_out_count(conv)),
-                 .kernel = filled(cn_conv_kernel_count(conv, transposed)),
-                 .packed = cn__alloc(cn_conv_plan_packed_bytes(plan)),
-                 .scratch = cn__alloc(cn_conv_plan_scratch_bytes(plan))};
-    if (complete(&b)) {
-        cn_conv_plan_pack(plan, b.kernel, b.packed, s->pool);
-        time_plan(s, plan, pass, &b, 2 * cn_conv_multiplications(conv, transposed));
-    } else {
-        printf("%s\n", cn_error_message());
-    }
-    release(&b);
-    cn_conv_plan_free(plan);
 }
 
 static void time_shape(const settings *s, const shape *row)
 {
-    bool t = row->transposed;
-    cn_conv adjoint = cn_conv_adjoint(&row->conv);
-    time_pass(s, row->name, "fwd", &row->conv, t, t ? CN_CONV_TRANSPOSE : CN_CONV_FORWARD);
-    time_pass(s, row->name, "bwd_d", &adjoint, !t, t ? CN_CONV_FORWARD : CN_CONV_TRANSPOSE);
-    time_pass(s, row->name, "bwd_w", &row->conv, t,
-              t ? CN_CONV_TRANSPOSE_KERNEL_GRADIENT : CN_CONV_KERNEL_GRADIENT);
+    static const char *const labels[] = {"fwd", "bwd_d", "bwd_w"};
+    for (int pass = 0; pass < 3; pass++) {
+        operation o;
+        printf("%-14s %-6s ", row->name, labels[pass]);
+        if (!operation_make(&o, &row->conv, row->transposed, (peer_pass)pass, s->pool)) {
+            printf("%s\n", cn_error_message());
+            continue;
+        }
+        time_operation(s, &o);
+        operation_release(&o);
+    }
 }
 
 /* ---- the table ---- */
@@ -201,7 +120,7 @@ static int run_table(const settings *s)
         return 1;
     }
     printf("%s, %d threads, FMA peak %.1f GFLOP/s\n", cn_isa_name(), s->threads,
-           1e-9 * measure_peak(s));
+           1e-9 * measure_peak(s->pool));
     printf("%-14s %-6s %10s %10s %9s %7s %11s %9s  %s\n", "name", "pass", "median ms", "best ms",
            "GFLOP/s", "peak", "packed B", "scratch B", "algorithm");
     while (fgets(line, sizeof line, file) != NULL) {

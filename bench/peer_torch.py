@@ -1,100 +1,130 @@
-"""Times the networks of bench_networks.c in PyTorch: peer_torch.py [THREADS [MILLISECONDS [CASE...]]]
+"""PyTorch, for bench/compare.py: peer_torch.py THREADS. README.md tells the requests.
 
-Prints the same lines, in the better of PyTorch's two memory formats for each case."""
+Everything is done in both of PyTorch's memory formats."""
 
-import resource
 import sys
 import time
 
 import torch
-from torch import nn
+
+from torch_network import Case, arrays, images, kernel, read
+
+FORMATS = {"channels-first": torch.contiguous_format, "channels-last": torch.channels_last}
+MOST_TIMES = 1000
 
 
-def question():
-    return nn.Sequential(
-        nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 32, 3, padding=1), nn.ReLU(),
-        nn.MaxPool2d(2), nn.Dropout(0.25), nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(),
-        nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25),
-        nn.Flatten(), nn.Linear(4096, 512), nn.ReLU(), nn.Dropout(0.5), nn.Linear(512, 10))
+class Geometry:
+    """PyTorch's padding for explicit ones, with everything mirrored if it fits only then."""
+
+    def __init__(self, transposed, extents, outs, sizes, strides, befores):
+        for mirrored in (False, True):
+            self.mirrored, self.padding, self.extra = mirrored, [], []
+            for small, large, size, stride, before in zip(
+                    extents if transposed else outs, outs if transposed else extents, sizes, strides, befores):
+                after = (small - 1) * stride + size - large - before
+                padding = after if mirrored else before
+                self.padding.append(padding)
+                if transposed:
+                    self.extra.append(large - ((small - 1) * stride - 2 * padding + size))
+                else:
+                    self.extra.append((large + 2 * padding - size) // stride + 1 - small)
+            fits = all(0 <= e < s for e, s in zip(self.extra, strides)) if transposed else not any(self.extra)
+            if fits and min(self.padding) >= 0:
+                return
+        raise ValueError("PyTorch's padding cannot express this")
 
 
-def autoencoder():
-    layers = []
-    for inputs, outputs in ((3, 32), (32, 64), (64, 128)):
-        layers += [nn.Conv2d(inputs, outputs, 3, 2, 1), nn.ReLU()]
-    for inputs, outputs in ((128, 64), (64, 32), (32, 3)):
-        layers += [nn.ConvTranspose2d(inputs, outputs, 3, 2, 1, 1), nn.ReLU()]
-    return nn.Sequential(*layers[:-1], nn.Sigmoid())
+class Operation:
+    def __init__(self, words, memory_format):
+        self.pass_, op, *numbers, folder = words
+        n, ic, h, w, oc, kh, kw, sh, sw, before_h, before_w, oh, ow, groups = map(int, numbers)
+        transposed = op == "convT"
+        self.geometry = g = Geometry(transposed, (h, w), (oh, ow), (kh, kw), (sh, sw), (before_h, before_w))
+        self.turn = (lambda t: t) if g.mirrored else (lambda t: t.flip(2, 3))  # `images` has mirrored
+        shape = (kh, kw, oc // groups, ic) if transposed else (kh, kw, ic // groups, oc)
+
+        def fill(name, convert, dims, needed):
+            data = read(folder, name, *dims) if needed else torch.zeros(dims)
+            return self.turn(convert(data)).contiguous(memory_format=memory_format)
+
+        self.x = fill("x", images, (n, h, w, ic), self.pass_ != "bwd_d")
+        self.g = fill("g", images, (n, oh, ow, oc), self.pass_ != "fwd")
+        self.kernel = fill("kernel", kernel, shape, self.pass_ != "bwd_w")
+        self.options = ((sh, sw), tuple(g.padding), (1, 1), transposed,
+                        tuple(g.extra) if transposed else (0, 0), groups)
+
+    def run(self):
+        with torch.inference_mode():
+            if self.pass_ == "fwd":
+                self.out = torch.convolution(self.x, self.kernel, None, *self.options)
+            else:
+                mask = [self.pass_ == "bwd_d", self.pass_ == "bwd_w", False]
+                gradients = torch.ops.aten.convolution_backward(self.g, self.x, self.kernel, None, *self.options,
+                                                                mask)
+                self.out = gradients[0 if mask[0] else 1]
+
+    def values(self):
+        self.run()
+        out = self.turn(self.out)
+        return out.permute(2, 3, 1, 0).flip(0, 1) if self.pass_ == "bwd_w" else arrays(out)
 
 
-def dcgan_generator():
-    layers = [nn.Linear(100, 4 * 4 * 1024), nn.Unflatten(1, (1024, 4, 4))]
-    for inputs, outputs in ((1024, 512), (512, 256), (256, 128), (128, 3)):
-        layers += [nn.BatchNorm2d(inputs), nn.ReLU(), nn.ConvTranspose2d(inputs, outputs, 5, 2, 2, 1)]
-    return nn.Sequential(*layers, nn.Tanh())
+def write(path, values):
+    with open(path, "wb") as file:
+        file.truncate(values.numel() * 4)
+    torch.from_file(path, shared=True, size=values.numel()).copy_(values.reshape(-1))
 
 
-CASES = {
-    "question-train": (question, (32, 3, 32, 32), "classes"),
-    "question-predict-32": (question, (32, 3, 32, 32), None),
-    "question-predict-1": (question, (1, 3, 32, 32), None),
-    "autoencoder-train": (autoencoder, (32, 3, 64, 64), "mse"),
-    "autoencoder-predict-32": (autoencoder, (32, 3, 64, 64), None),
-    "dcgan-train": (dcgan_generator, (16, 100), "mse"),
-    "dcgan-predict-16": (dcgan_generator, (16, 100), None),
-}
-
-
-def stepper(name, channels_last):
-    make, shape, loss = CASES[name]
-    model, x = make(), torch.rand(shape)
-    if channels_last:
-        model = model.to(memory_format=torch.channels_last)
-        if x.dim() == 4:
-            x = x.contiguous(memory_format=torch.channels_last)
-    if loss is None:
-        model.eval()
-
-        def predict():
-            with torch.no_grad():
-                model(x)
-        return predict
-    optimizer = torch.optim.Adam(model.parameters())
-    criterion = nn.CrossEntropyLoss() if loss == "classes" else nn.MSELoss()
-    target = torch.rand(model(x).shape)
-    if loss == "classes":
-        target = target.softmax(1)
-
-    def train():
-        optimizer.zero_grad(set_to_none=True)
-        criterion(model(x), target).backward()
-        optimizer.step()
-    return train
-
-
-def measure(step, milliseconds):
-    times = []
-    for _ in range(2):
-        step()
-    begin = time.perf_counter()
-    while len(times) < 3 or (time.perf_counter() - begin) * 1e3 < milliseconds:
+def timed(thing, milliseconds):
+    """One run that does not count, then as many as the time allows."""
+    thing.run()
+    times, begin = [], time.perf_counter()
+    while not times or (len(times) < MOST_TIMES and (time.perf_counter() - begin) * 1e3 < milliseconds):
         before = time.perf_counter()
-        step()
+        thing.run()
         times.append((time.perf_counter() - before) * 1e3)
-    return sorted(times)
+    return " ".join(f"{t:.5f}" for t in times)
+
+
+def prepare(words, prepared):
+    prepared.clear()
+    for name, memory_format in FORMATS.items():
+        if words[0] == "op":
+            prepared[name] = Operation(words[1:], memory_format)
+        else:
+            path, network, batch, loss, folder = words[1:]
+            prepared[name] = Case(path, network, int(batch), loss, folder, memory_format)
+    return ",".join(prepared)
+
+
+def answer(words, prepared):
+    if words[0] in ("op", "net"):
+        return prepare(words, prepared)
+    if words[0] == "values":
+        write(words[2], prepared[words[1]].values())
+        return ""
+    if words[0] == "time":
+        return timed(prepared[words[1]], float(words[2]))
+    raise ValueError(f"does not know '{words[0]}'")
+
+
+def blas():
+    """The library that multiplies matrices. Debian's reference one is many times slower than OpenBLAS."""
+    torch.ones(2, 2) @ torch.ones(2, 2)
+    with open("/proc/self/maps", encoding="utf-8") as maps:
+        text = maps.read()
+    return next((name for name in ("openblas", "mkl_rt", "blis", "atlas") if name in text), "reference BLAS: SLOW")
 
 
 def main():
-    threads = int(sys.argv[1]) if len(sys.argv) > 1 else 0
-    milliseconds = float(sys.argv[2]) if len(sys.argv) > 2 else 1000
-    if threads > 0:
-        torch.set_num_threads(threads)
-    for name in sys.argv[3:] or CASES:
-        both = [measure(stepper(name, last), milliseconds) for last in (False, True)]
-        times = min(both, key=lambda t: t[len(t) // 2])
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(f"{name}\t{torch.get_num_threads()}\t{len(times)}\t{times[0]:.3f}\t"
-              f"{times[len(times) // 2]:.3f}\t{memory:.0f}", flush=True)
+    torch.set_num_threads(int(sys.argv[1]))
+    prepared = {}
+    print(f"ok PyTorch {torch.__version__} ({blas()})", flush=True)
+    for line in sys.stdin:
+        try:
+            print("ok", answer(line.split(), prepared), flush=True)
+        except Exception as error:  # whatever it is, the next request may go well
+            print("no", " ".join(f"{type(error).__name__}: {error}".split())[:400], flush=True)
 
 
 main()

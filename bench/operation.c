@@ -1,0 +1,106 @@
+/* Operations and the FMA peak: see operation.h. */
+#include "operation.h"
+
+#include "base/base.h"
+#include "kernels/kernels.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+/* ---- the peak ---- */
+
+enum { apart = 8 /* doubles to a cache line, so that threads do not share one */ };
+
+static void peak_task(void *context, size_t index)
+{
+    double *flops = context;
+    volatile float sink = cn__kernels_get()->peak(2000000, &flops[index * apart]);
+    (void)sink;
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+double measure_peak(cn_pool *pool)
+{
+    int threads = cn_pool_threads(pool);
+    double best = 0, *flops = calloc((size_t)threads * apart, sizeof *flops);
+    for (int i = 0; flops != NULL && i < 3; i++) {
+        double start = now();
+        cn__pool_run(pool, peak_task, flops, (size_t)threads);
+        double rate = flops[0] * threads / (now() - start);
+        best = rate > best ? rate : best;
+    }
+    free(flops);
+    return best;
+}
+
+/* ---- operations ---- */
+
+void fill_uniform(float *values, int64_t count, uint64_t seed)
+{
+    cn__random random = {.seed = seed};
+    for (int64_t i = 0; i < count; i++)
+        values[i] = (float)cn__random_uniform(&random);
+}
+
+static float *filled(int64_t count, uint64_t seed)
+{
+    float *x = cn__alloc((size_t)count * sizeof *x);
+    if (x != NULL)
+        fill_uniform(x, count, seed);
+    for (int64_t i = 0; x != NULL && i < count; i++)
+        x[i] -= 0.5f;
+    return x;
+}
+
+bool operation_make(operation *o, const cn_conv *conv, bool transposed, peer_pass pass,
+                    cn_pool *pool)
+{
+    static const cn_conv_pass passes[3][2] = {
+        [PEER_FORWARD] = {CN_CONV_FORWARD, CN_CONV_TRANSPOSE},
+        [PEER_INPUT_GRADIENT] = {CN_CONV_TRANSPOSE, CN_CONV_FORWARD},
+        [PEER_KERNEL_GRADIENT] = {CN_CONV_KERNEL_GRADIENT, CN_CONV_TRANSPOSE_KERNEL_GRADIENT}};
+    cn_conv adjoint = cn_conv_adjoint(conv);
+    *o = (operation){.conv = *conv, .transposed = transposed, .pass = pass};
+    o->plan =
+        cn_conv_plan_new(pass == PEER_INPUT_GRADIENT ? &adjoint : conv, passes[pass][transposed]);
+    if (o->plan == NULL)
+        return false;
+    o->x = filled(cn_conv_in_count(conv), 1);
+    o->g = filled(cn_conv_out_count(conv), 2);
+    o->kernel = filled(cn_conv_kernel_count(conv, transposed), 3);
+    o->packed = cn__alloc(cn_conv_plan_packed_bytes(o->plan));
+    o->scratch = cn__alloc(cn_conv_plan_scratch_bytes(o->plan));
+    if (!o->x || !o->g || !o->kernel || !o->packed || !o->scratch) {
+        operation_release(o);
+        return false;
+    }
+    if (pass != PEER_KERNEL_GRADIENT)
+        cn_conv_plan_pack(o->plan, o->kernel, o->packed, pool);
+    return true;
+}
+
+void operation_run(const operation *o, cn_pool *pool)
+{
+    if (o->pass == PEER_KERNEL_GRADIENT)
+        cn_conv_plan_kernel_gradient(o->plan, o->x, o->g, o->kernel, o->scratch, pool);
+    else
+        cn_conv_plan_run(o->plan, o->pass == PEER_FORWARD ? o->x : o->g, o->packed, NULL, NULL,
+                         o->pass == PEER_FORWARD ? o->g : o->x, o->scratch, pool);
+}
+
+void operation_release(operation *o)
+{
+    cn__free(o->x);
+    cn__free(o->g);
+    cn__free(o->kernel);
+    cn__free(o->packed);
+    cn__free(o->scratch);
+    cn_conv_plan_free(o->plan);
+    *o = (operation){0};
+}
