@@ -30,7 +30,7 @@ int main(int argc, char **argv)
     check(cn_compile(model, .optimizer = "adam", .loss = {"binary_crossentropy"},
                      .metrics = {"psnr"}));
     check(cn_fit(model, cn_arrays(x), cn_arrays(x), .epochs = s.epochs, .batch_size = 64,
-                 .validation_split = 0.1F, .callbacks = cn_callbacks(cn_progress(stdout)),
+                 .validation_split = 0.1, .callbacks = cn_callbacks(cn_progress(stdout)),
                  .pool = s.pool));
 
     int64_t count = cn_array_shape(x)->dim[0], shown = count < 40 ? count : 40;

@@ -97,7 +97,7 @@ int main(int argc, char **argv)
     check(cn_compile(vae, .optimizer = "adam", .loss = {"binary_crossentropy"},
                      .loss_weights = {28 * 28}));
     check(cn_fit(vae, cn_arrays(x), cn_arrays(x), .epochs = s.epochs, .batch_size = 64,
-                 .validation_split = 0.1F, .callbacks = cn_callbacks(cn_progress(stdout)),
+                 .validation_split = 0.1, .callbacks = cn_callbacks(cn_progress(stdout)),
                  .pool = s.pool));
 
     cn_array *points = grid_of_points(), *pictures = predict(decoder, points, s.pool);

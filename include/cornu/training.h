@@ -2,7 +2,7 @@
  *
  *     cn_compile(model, .optimizer = "adam", .loss = {"categorical_crossentropy", "mse"},
  *                .metrics = {"accuracy"});
- *     cn_fit(model, cn_arrays(x), cn_arrays(labels, x), .epochs = 10, .validation_split = 0.1f);
+ *     cn_fit(model, cn_arrays(x), cn_arrays(labels, x), .epochs = 10, .validation_split = 0.1);
  *
  * Optimizers, learning-rate schedules, losses and metrics are written as Keras names them, with
  * their arguments where the defaults do not do: "SGD(learning_rate=0.1, momentum=0.9)",

@@ -194,25 +194,12 @@ static void test_expressions(void **state)
 
 static void test_broken_expressions(void **state)
 {
-    static const char *const broken[] = {
-        "",
-        "(",
-        "a(",
-        "a(b",
-        "a(b)",
-        "a(b=",
-        "a(b=)",
-        "a(b=1",
-        "a(b=1,)",
-        "a) ",
-        "a b",
-        "a(b='x)",
-        "a(b=[1)",
-        "a(b=1)c",
-        "a(=1)",
-        "a(b==1))",
+    static const char too_many[] =
         "a(a=1,b=1,c=1,d=1,e=1,f=1,g=1,h=1,i=1,j=1,k=1,l=1,m=1,n=1,o=1,p=1,q=1,r=1,s=1,t=1,u=1,v=1,"
-        "w=1,x=1,y=1)",
+        "w=1,x=1,y=1)";
+    static const char *const broken[] = {
+        "",    "(",   "a(",      "a(b",     "a(b)",    "a(b=",  "a(b=)",    "a(b=1",  "a(b=1,)",
+        "a) ", "a b", "a(b='x)", "a(b=[1)", "a(b=1)c", "a(=1)", "a(b==1))", too_many,
     };
     cn__arena *arena = cn__arena_new();
     cn__expression e;

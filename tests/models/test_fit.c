@@ -299,13 +299,13 @@ static void test_validation_split(void **state)
     cn_array *x[2] = {rows(given.x, 0, 7), rows(given.x, 7, 3)};
     cn_array *y[2] = {rows(given.y, 0, 7), rows(given.y, 7, 3)};
     assert_ok(cn_fit(split.model, cn_arrays(split.x), cn_arrays(split.y), .epochs = 2,
-                     .batch_size = 4, .validation_split = 0.25F));
+                     .batch_size = 4, .validation_split = 0.25));
     assert_ok(cn_fit(given.model, cn_arrays(x[0]), cn_arrays(y[0]), .epochs = 2, .batch_size = 4,
                      .validation_x = cn_arrays(x[1]), .validation_y = cn_arrays(y[1])));
     assert_same(&split, &given);
     assert_int_equal(cn_history_count(cn_model_history(split.model)), 4);
     assert_fails(
-        cn_fit(split.model, cn_arrays(split.x), cn_arrays(split.y), .validation_split = 0.99F),
+        cn_fit(split.model, cn_arrays(split.x), cn_arrays(split.y), .validation_split = 0.99),
         "leaves none");
     for (int i = 0; i < 2; i++) {
         cn_array_free(x[i]);
