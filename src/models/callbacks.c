@@ -43,58 +43,36 @@ static void early_stopping_release(void *context)
     cn__free(e);
 }
 
-/* The three walk over the weights in the same order. */
-static cn_status count_weights(cn_layer *layer, bool trainable, void *context)
+static void store_weights(const cn_model *model, double *to)
 {
-    (void)trainable;
-    *(int64_t *)context += cn_layer_parameter_count(layer);
-    return CN_OK;
-}
-
-static cn_status store_weights(cn_layer *layer, bool trainable, void *context)
-{
-    (void)trainable;
-    double **to = context;
-    for (int i = 0; i < cn_layer_weight_count(layer); i++) {
-        const cn_array *weight = cn_layer_weight(layer, i);
+    for (int w = 0; w < model->weight_count; w++) {
+        const cn_array *weight = cn_model_weight(model, w);
         const float *values = cn_array_const_floats(weight);
-        for (int64_t j = 0; j < cn_array_count(weight); j++)
-            *(*to)++ = (double)values[j];
+        for (int64_t i = 0; i < cn_array_count(weight); i++)
+            *to++ = (double)values[i];
     }
-    return CN_OK;
 }
 
-static cn_status restore_weights(cn_layer *layer, bool trainable, void *context)
-{
-    (void)trainable;
-    double **from = context;
-    for (int i = 0; i < cn_layer_weight_count(layer); i++) {
-        cn_array *weight = cn_array_copy(cn_layer_weight(layer, i));
-        if (!weight)
-            return CN_ERROR_MEMORY;
-        float *values = cn_array_floats(weight);
-        for (int64_t j = 0; j < cn_array_count(weight); j++)
-            values[j] = (float)*(*from)++;
-        cn_status status = cn_layer_set_weight(layer, i, weight);
-        cn_array_free(weight);
-        CN__TRY(status);
-    }
-    return CN_OK;
-}
-
-static cn_status put_back(const cn_model *model, double *best)
+static void put_back(const cn_model *model, const double *best)
 {
     cn_graph *graph = cn__graph_of(model->inputs[0]);
     cn__graph_lock_weights(graph, true); /* others may be predicting */
-    cn_status status = cn__visit_layers(model, restore_weights, &best);
+    for (int w = 0; w < model->weight_count; w++) {
+        const struct cn__model_weight *weight = &model->weights[w];
+        cn__variable *variable = weight->layer->weights[weight->index].variable;
+        float *values = cn_array_floats(variable->value);
+        for (int64_t i = 0; i < cn_array_count(variable->value); i++)
+            values[i] = (float)*best++;
+        cn__variable_changed(variable);
+    }
     cn__graph_unlock_weights(graph);
-    return status;
 }
 
 static cn_status make_room_for_weights(early_stopping *e, const cn_model *model)
 {
     int64_t count = stop_numbers;
-    CN__TRY(cn__visit_layers(model, count_weights, &count));
+    for (int w = 0; w < model->weight_count; w++)
+        count += cn_array_count(cn_model_weight(model, w));
     if (count > INT_MAX)
         return cn__fail(CN_ERROR_UNSUPPORTED,
                         "early_stopping: keeps at most %d weights, but model %s has %lld: leave "
@@ -108,13 +86,12 @@ static cn_status make_room_for_weights(early_stopping *e, const cn_model *model)
     return CN_OK;
 }
 
-static cn_status keep_best(early_stopping *e, const cn_training *training)
+static void keep_best(early_stopping *e, const cn_training *training)
 {
-    double *to = e->state + stop_numbers;
     e->state[stop_best_epoch] = (double)training->epoch;
     e->state[stop_has_weights] = e->o.restore_best_weights;
-    return e->o.restore_best_weights ? cn__visit_layers(training->model, store_weights, &to)
-                                     : CN_OK;
+    if (e->o.restore_best_weights)
+        store_weights(training->model, e->state + stop_numbers);
 }
 
 static cn_status early_stopping_epoch(early_stopping *e, cn_training *training)
@@ -126,7 +103,7 @@ static cn_status early_stopping_epoch(early_stopping *e, cn_training *training)
     bool better = cn__monitor_improves(&e->monitor, value, s[stop_best]);
     /* The weights of the first epoch that counts are kept even if it gave no number. */
     if (better || (e->o.restore_best_weights && s[stop_has_weights] == 0))
-        CN__TRY(keep_best(e, training));
+        keep_best(e, training);
     s[stop_wait]++;
     if (better) {
         s[stop_best] = value;
@@ -144,7 +121,6 @@ static cn_status early_stopping_epoch(early_stopping *e, cn_training *training)
 static cn_status early_stopping_run(void *context, cn_event event, cn_training *training)
 {
     early_stopping *e = context;
-    double *best = e->state + stop_numbers;
     bool done = event == CN_TRAIN_END && (e->whole || training->stop);
     bool restore = done && e->state[stop_has_weights] != 0;
     e->whole = event == CN_EPOCH_END;
@@ -154,7 +130,9 @@ static cn_status early_stopping_run(void *context, cn_event event, cn_training *
         training->stop = training->stop || e->state[stop_wait] >= (double)e->o.patience;
     if (event == CN_EPOCH_END)
         return early_stopping_epoch(e, training);
-    return restore ? put_back(training->model, best) : CN_OK;
+    if (restore)
+        put_back(training->model, e->state + stop_numbers);
+    return CN_OK;
 }
 
 static cn_status early_stopping_init(early_stopping *e, const cn_early_stopping_options *options)
