@@ -16,14 +16,15 @@
  * Every linear layer is this sum; padding is a pointer to zeros. */
 typedef struct cn__tile {
     int64_t taps, depth;
-    const float *const *in; /* [taps][rows]: one pointer per tap and pixel */
-    const float *weights;   /* [taps][depth][vectors * lanes], aligned */
-    int64_t weights_tap;    /* floats from one tap's weights to the next's */
-    const float *start;     /* [vectors * lanes]: the bias, aligned; NULL: go on from `out` */
-    float *const *out;      /* [rows] */
-    int64_t columns;        /* channels to store, at most vectors * lanes */
-    float low, high;        /* the clamp; -inf, +inf for none */
-    const float *ahead;     /* NULL, or what to bring near: a line for each tap and channel */
+    const float *const *in;   /* [taps][rows]: one pointer per tap and pixel */
+    const float *weights;     /* [taps][depth][vectors * lanes], aligned */
+    int64_t weights_tap;      /* floats from one tap's weights to the next's */
+    const float *start;       /* [vectors * lanes]: the bias, aligned; NULL: go on from `out` */
+    float *const *out;        /* [rows] */
+    int64_t columns;          /* channels to store, at most vectors * lanes */
+    float low, high;          /* the clamp; -inf, +inf for none */
+    const float *ahead;       /* NULL, or what to bring near: a line for each tap and channel */
+    const float *const *next; /* NULL, or [taps][rows] the next tile's `in`: brought near too */
 } cn__tile;
 typedef void (*cn__tile_kernel)(const cn__tile *tile);
 

@@ -84,12 +84,14 @@ static inline __attribute__((always_inline)) void tile_body(const cn__tile *tile
     int64_t depth = tile->depth;
     /* Without anything to ask for, the same line again: cheaper than a condition in the loop. */
     const char *ahead = (const char *)(tile->ahead != NULL ? tile->ahead : tile->weights);
-    int64_t ahead_step = tile->ahead != NULL ? 64 : 0;
+    int64_t ahead_step = tile->ahead != NULL || tile->next != NULL ? 64 : 0;
     for (int64_t t = 0; t < tile->taps; t++) {
         const float *in[CN__MAX_ROWS];
         CN__UNROLL
         for (int r = 0; r < rows; r++)
             in[r] = tile->in[t * rows + r];
+        if (tile->next != NULL)
+            ahead = (const char *)tile->next[t * rows];
         const float *w = tile->weights + t * tile->weights_tap;
         for (int64_t k = 0; k < depth; k++, w += vectors * CN__LANES) {
             __builtin_prefetch(ahead, 0, 2);

@@ -9,7 +9,9 @@
 
 enum {
     /* Bytes of the packed kernel that are used together: about half of a second-level cache. */
-    panel_bytes = 512 * 1024
+    panel_bytes = 512 * 1024,
+    /* Products of a sum from which on asking for the output ahead costs less than it gains. */
+    least_depth = 128
 };
 
 /* ---- packing ---- */
@@ -223,19 +225,13 @@ typedef struct place {
     const cn__column_block *block;
 } place;
 
-/* Asks for the memory of a tile that is not in the second-level cache yet: the output, and the
- * input of the first and the last tap, which reach furthest. What the others read was read by tiles
- * before. */
-static void fetch_ahead(const tile_pixels *next, const panel *part, int64_t columns)
+/* Asks for the output of a tile that is not in the second-level cache. */
+static void own_output(const tile_pixels *tile, int64_t columns)
 {
     enum { line = 16 };
-    for (int64_t t = 0; t < part->taps; t += cn__max(1, part->taps - 1))
-        for (int64_t r = 0; r < next->rows; r++)
-            for (int64_t k = 0; k < part->depth; k += line)
-                __builtin_prefetch(next->in[t * next->rows + r] + k, 0, 2);
-    for (int64_t r = 0; r < next->rows; r++)
+    for (int64_t r = 0; r < tile->rows; r++)
         for (int64_t n = 0; n < columns; n += line)
-            __builtin_prefetch(next->out[r] + n, 1, 2);
+            __builtin_prefetch(tile->out[r] + n, 1, 2);
 }
 
 static void make_ready(const run_context *c, const place *at, const panel *part, int64_t rows,
@@ -244,11 +240,10 @@ static void make_ready(const run_context *c, const place *at, const panel *part,
     tile->rows = rows;
     point_pixels(c->plan, at->phase, c->in + at->in + part->channel, c->out + at->out, part, rows,
                  pixel, tile->in, tile->out);
-    fetch_ahead(tile, part, at->block->columns);
 }
 
-/* All tiles of the pixels `first` to `end` for one panel. Each is made ready while its predecessor
- * is still to be computed, so that its input arrives in time. */
+/* All tiles of the pixels `first` to `end` for one panel. Each is made ready before its predecessor
+ * is computed, which asks for its input meanwhile. */
 static void run_panel(const run_context *c, const place *at, int64_t first, int64_t end,
                       const panel *part, cn__tile tile)
 {
@@ -256,12 +251,17 @@ static void run_panel(const run_context *c, const place *at, int64_t first, int6
     tile_pixels two[2], *now = &two[0], *next = &two[1];
     int64_t most = kernels->rows[at->block->vectors];
     cn__pixel pixel = cn__pixel_at(at->phase, first);
+    bool own_ahead = c->plan->large_output && part->taps * part->depth >= least_depth;
     make_ready(c, at, part, cn__min(most, end - first), &pixel, now);
     for (int64_t m = first; m < end; m += most) {
-        if (m + most < end)
-            make_ready(c, at, part, cn__min(most, end - m - most), &pixel, next);
+        int64_t left = end - m - most;
+        if (left > 0)
+            make_ready(c, at, part, cn__min(most, left), &pixel, next);
+        if (left > 0 && own_ahead)
+            own_output(next, at->block->columns);
         tile.in = now->in;
         tile.out = now->out;
+        tile.next = left >= most ? next->in : NULL;
         kernels->tile[at->block->vectors][now->rows](&tile);
         tile_pixels *done = now;
         now = next;
@@ -366,26 +366,26 @@ static void run_depthwise_task(const run_context *c, const cn__conv_phase *phase
     }
 }
 
-/* Tasks are numbered by phase, group, block, pixels. */
+/* Tasks are numbered by phase, group and block, and by chunks of pixels outside or inside these. */
 static void run_task(void *context, size_t index)
 {
     const run_context *c = context;
     const cn_conv_plan *plan = c->plan;
-    const cn__conv_phase *phase = plan->phase;
-    int64_t task = (int64_t)index;
-    while (task >= phase->first_task + phase->tasks)
-        phase++;
-    task -= phase->first_task;
+    bool depthwise = cn__conv_is_depthwise(&plan->conv);
+    int64_t blocks = depthwise ? 1 : plan->blocks, groups = depthwise ? 1 : plan->conv.groups;
+    int64_t task = (int64_t)index, parts = plan->phases * groups * blocks;
+    int64_t chunk = plan->chunk_first ? task / parts : task % plan->chunks;
+    int64_t part = plan->chunk_first ? task % parts : task / plan->chunks;
+    const cn__conv_phase *phase = &plan->phase[part / blocks / groups];
     int64_t pixels = plan->conv.batch * phase->image_pixels;
-    int64_t chunks = cn__ceil_div(pixels, plan->chunk_pixels);
-    int64_t first = task % chunks * plan->chunk_pixels;
+    int64_t first = chunk * plan->chunk_pixels;
     int64_t end = cn__min(first + plan->chunk_pixels, pixels);
-    if (cn__conv_is_depthwise(&plan->conv)) {
-        run_depthwise_task(c, phase, first, end);
+    if (first >= end)
         return;
-    }
-    int64_t block = task / chunks % plan->blocks, group = task / chunks / plan->blocks;
-    run_tile_task(c, phase, group, &plan->block[block], first, end);
+    if (depthwise)
+        run_depthwise_task(c, phase, first, end);
+    else
+        run_tile_task(c, phase, part / blocks % groups, &plan->block[part % blocks], first, end);
 }
 
 void cn_conv_plan_run(const cn_conv_plan *plan, const float *in, const float *packed,
@@ -413,10 +413,7 @@ void cn_conv_plan_run(const cn_conv_plan *plan, const float *in, const float *pa
 /* True if each part of the kernel is used by one task only. */
 static bool each_block_once(const cn_conv_plan *plan)
 {
-    for (int64_t p = 0; p < plan->phases; p++)
-        if (plan->conv.batch * plan->phase[p].image_pixels > plan->chunk_pixels)
-            return false;
-    return !cn__conv_is_depthwise(&plan->conv) && plan->packed_floats > 0;
+    return plan->chunks == 1 && !cn__conv_is_depthwise(&plan->conv) && plan->packed_floats > 0;
 }
 
 void cn_conv_plan_pack_and_run(const cn_conv_plan *plan, const float *in, const float *kernel,

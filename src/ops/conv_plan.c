@@ -16,7 +16,9 @@ enum {
     /* Fewest and most output pixels of a task. Few pixels would read the packed kernel, which may
      * not fit the second-level cache, too often. */
     least_pixels = 256,
-    most_pixels = 4096
+    most_pixels = 4096,
+    /* Floats of the operands that are used together: about half of a second-level cache. */
+    cached_floats = 128 * 1024
 };
 
 bool cn__conv_is_depthwise(const cn_conv *conv)
@@ -175,6 +177,16 @@ static cn_status plan_phases(cn_conv_plan *plan)
     return CN_OK;
 }
 
+/* Pixels of each phase whose input and output a second-level cache holds. */
+static int64_t cached_pixels(const cn_conv_plan *plan)
+{
+    const cn_conv *conv = &plan->conv;
+    int64_t pixels = conv->batch, most = cn_conv_in_count(conv) + cn_conv_out_count(conv);
+    for (int axis = 0; axis < 3; axis++)
+        pixels *= plan->axis[axis].phase[0].count;
+    return cached_floats / cn__max(1, most / pixels);
+}
+
 /* Pixels of a task: enough work to be worth handing out, whole tiles. */
 static int64_t pixels_per_task(const cn_conv_plan *plan)
 {
@@ -190,28 +202,33 @@ static int64_t pixels_per_task(const cn_conv_plan *plan)
     double all = cn_conv_multiplications(&plan->conv, plan->pass == CN_CONV_TRANSPOSE);
     double task =
         all / wanted_tasks > task_multiplications ? all / wanted_tasks : task_multiplications;
-    int64_t pixels = cn__max(least_pixels, cn__min(most_pixels, (int64_t)(task / each)));
+    int64_t most = plan->chunk_first ? cached_pixels(plan) : most_pixels;
+    int64_t pixels = cn__max(least_pixels, cn__min(most, (int64_t)(task / each)));
     int64_t rows = plan->kernels->rows[plan->block[0].vectors];
     return cn__ceil_div(pixels, rows) * rows;
 }
 
-/* Tasks and the places of the packed kernel. */
+/* The places of the packed kernel, and the tasks. With a kernel that fits the second-level cache
+ * all phases and blocks of a chunk of pixels follow each other, so that its input is read from
+ * memory once; with a large one all chunks that use the same part of the kernel. */
 static void plan_tasks(cn_conv_plan *plan)
 {
     bool depthwise = cn__conv_is_depthwise(&plan->conv);
     int64_t groups = depthwise ? 1 : plan->conv.groups;
     int64_t tap_floats =
         depthwise ? plan->conv.out_channels : groups * plan->depth * plan->packed_columns;
-    plan->chunk_pixels = pixels_per_task(plan);
+    int64_t most_pixels_of_phase = 0;
     for (int64_t p = 0; p < plan->phases; p++) {
         cn__conv_phase *phase = &plan->phase[p];
         phase->packed = plan->packed_floats;
         plan->packed_floats += phase->taps * tap_floats;
-        int64_t chunks = cn__ceil_div(plan->conv.batch * phase->image_pixels, plan->chunk_pixels);
-        phase->first_task = plan->tasks;
-        phase->tasks = chunks * groups * (depthwise ? 1 : plan->blocks);
-        plan->tasks += phase->tasks;
+        most_pixels_of_phase = cn__max(most_pixels_of_phase, phase->image_pixels);
     }
+    plan->large_output = cn_conv_out_count(&plan->conv) > 2 * cached_floats;
+    plan->chunk_first = plan->packed_floats <= cached_floats;
+    plan->chunk_pixels = pixels_per_task(plan);
+    plan->chunks = cn__ceil_div(plan->conv.batch * most_pixels_of_phase, plan->chunk_pixels);
+    plan->tasks = plan->phases * groups * (depthwise ? 1 : plan->blocks) * plan->chunks;
 }
 
 /* A kernel gradient is planned on the convolution, whichever of the two it belongs to: the sum runs

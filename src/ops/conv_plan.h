@@ -32,7 +32,6 @@ typedef struct cn__conv_phase {
     int64_t taps;         /* product */
     int64_t image_pixels; /* output positions in one image */
     int64_t packed;       /* where its kernel begins in the packed kernel, in floats */
-    int64_t first_task, tasks;
 } cn__conv_phase;
 
 /* A block of output channels that one tile covers. */
@@ -74,6 +73,9 @@ struct cn_conv_plan {
     cn__column_block *block;
     int64_t packed_columns; /* columns, each block rounded up to whole vectors */
     int64_t chunk_pixels;   /* output pixels of a task */
+    int64_t chunks;         /* of the phase with the most pixels; others may have fewer */
+    bool chunk_first;       /* all tasks of a chunk follow each other: small kernels */
+    bool large_output;      /* larger than a second-level cache */
     int64_t tasks;
     int64_t packed_floats;
     int64_t scratch_floats;
