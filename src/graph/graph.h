@@ -48,6 +48,7 @@ enum { cn__most_inputs = 64, cn__most_outputs = 4 };
 typedef struct cn__step {
     const cn__node *node; /* shapes known in full */
     bool training;
+    unsigned wanted;  /* bit i: somebody reads output i */
     cn__arena *arena; /* lives as long as the program */
     /* Set by prepare: */
     void *state;

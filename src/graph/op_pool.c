@@ -94,7 +94,8 @@ static cn_status max_pool_gradient(const cn__node *node, cn_tensor *const *dy,
 
 static cn_status max_pool_run(const cn__step *step, cn_pool *pool)
 {
-    return cn_max_pool_f32(step->state, step->in[0], step->out[0], step->out[1], pool);
+    int32_t *switches = (step->wanted & 1u << 1) != 0 ? step->out[1] : NULL;
+    return cn_max_pool_f32(step->state, step->in[0], step->out[0], switches, pool);
 }
 
 const cn__op cn__max_pool_op = {.name = "max_pool",

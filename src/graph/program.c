@@ -266,6 +266,10 @@ static void find_last_uses(cn__program *program)
     }
     for (int i = 0; i < program->output_count; i++)
         holder(program, &program->values[program->outputs[i]])->last = program->step_count;
+    for (int s = 0; s < program->step_count; s++)
+        for (int i = 0; i < program->steps[s].node->outputs; i++)
+            if (value_of(program, program->steps[s].node->out[i])->last > s)
+                program->steps[s].wanted |= 1u << i;
 }
 
 /* True if another input of the step lies in the same memory as the first. */

@@ -126,8 +126,14 @@ static inline void max_cells_vector(int64_t cells, const float *const *in, const
 {
     cn__v m = cn__load(in[0] + c);
     if (switches == NULL) {
-        for (int64_t i = 1; i < cells; i++)
-            m = larger_vector(m, cn__load(in[i] + c));
+        /* NaNs are looked for apart: the maxima follow each other with fewer operations between. */
+        cn__vi nan = m != m;
+        for (int64_t i = 1; i < cells; i++) {
+            cn__v x = cn__load(in[i] + c);
+            nan |= x != x;
+            m = cn__select(x > m, x, m);
+        }
+        m = cn__select(nan, cn__splat(__builtin_nanf("")), m);
     } else {
         cn__vi which = index[0] - (cn__vi){0};
         for (int64_t i = 1; i < cells; i++) {

@@ -158,18 +158,36 @@ typedef struct window {
     int64_t first[3], extent[3], cells;
 } window;
 
+/* The part along one axis, for output position `o`. Returns its extent. */
+static int64_t window_along(const cn_pooling *p, int axis, int64_t o, window *w)
+{
+    int64_t start = o * p->stride[axis] - p->before[axis];
+    w->first[axis] = cn__max(start, 0);
+    w->extent[axis] = cn__min(start + p->window[axis], p->in[axis]) - w->first[axis];
+    return w->extent[axis];
+}
+
 /* The window of output cell number `cell` of an image. */
 static window window_of(const cn_pooling *p, int64_t cell)
 {
     window w = {.cells = 1};
     for (int i = 2; i >= 0; i--) {
-        int64_t start = cell % p->out[i] * p->stride[i] - p->before[i];
+        w.cells *= window_along(p, i, cell % p->out[i], &w);
         cell /= p->out[i];
-        w.first[i] = cn__max(start, 0);
-        w.extent[i] = cn__min(start + p->window[i], p->in[i]) - w.first[i];
-        w.cells *= w.extent[i];
     }
     return w;
+}
+
+/* The same for the next output cell, which is number `cell`. */
+static void next_window(const cn_pooling *p, int64_t cell, window *w)
+{
+    int64_t x = cell % p->out[2];
+    if (x == 0) {
+        *w = window_of(p, cell);
+        return;
+    }
+    w->cells /= w->extent[2];
+    w->cells *= window_along(p, 2, x, w);
 }
 
 /* The number in its image of the window's cell number `cell`. */
@@ -185,10 +203,13 @@ static int64_t gather(const cn_pooling *p, const window *w, const float *image, 
                       const float **cells, int32_t *numbers)
 {
     int64_t count = cn__min(w->cells - from, most_cells);
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < count;) {
+        int64_t run = cn__min(count - i, w->extent[2] - (from + i) % w->extent[2]);
         int64_t cell = cell_of(p, w, from + i);
-        cells[i] = image + cell * p->channels;
-        numbers[i] = (int32_t)cell;
+        for (int64_t end = i + run; i < end; i++, cell++) {
+            cells[i] = image + cell * p->channels;
+            numbers[i] = (int32_t)cell;
+        }
     }
     return count;
 }
@@ -204,7 +225,31 @@ typedef struct pool_context {
     bool average;
     int64_t out_cells, in_cells; /* of an image */
     int64_t pixels, per_task;    /* output cells of the batch, of a task */
+    int64_t window_cells;        /* of a window that lies inside the image */
+    int32_t inside[most_cells];  /* their numbers, counted from its first cell's */
 } pool_context;
+
+/* gather() for whole windows inside the image. */
+static int64_t gather_inside(const pool_context *c, const window *w, const float *image,
+                             const float **cells, int32_t *numbers)
+{
+    int64_t first = cell_of(&c->p, w, 0);
+    for (int64_t i = 0; i < c->window_cells; i++)
+        cells[i] = image + (first + c->inside[i]) * c->p.channels;
+    if (c->switches != NULL)
+        for (int64_t i = 0; i < c->window_cells; i++)
+            numbers[i] = (int32_t)first + c->inside[i];
+    return c->window_cells;
+}
+
+/* The first cells of a window. */
+static int64_t gather_first(const pool_context *c, const window *w, const float *image,
+                            const float **cells, int32_t *numbers)
+{
+    bool whole = w->cells == c->window_cells && w->cells <= most_cells;
+    return whole ? gather_inside(c, w, image, cells, numbers)
+                 : gather(&c->p, w, image, 0, cells, numbers);
+}
 
 /* Takes the maxima of a further part of a window into `out`. */
 static void merge_maxima(int64_t channels, const float *maxima, const int32_t *from, float *out,
@@ -225,7 +270,7 @@ static void max_pixel(const pool_context *c, const window *w, const float *image
     const float *cells[most_cells];
     int32_t numbers[most_cells], from[most_channels];
     float maxima[most_channels];
-    int64_t count = gather(&c->p, w, image, 0, cells, numbers);
+    int64_t count = gather_first(c, w, image, cells, numbers);
     c->kernels->max_cells(count, cells, numbers, channels, out, switches);
     for (int64_t done = count; done < w->cells; done += count) {
         count = gather(&c->p, w, image, done, cells, numbers);
@@ -240,7 +285,7 @@ static void average_pixel(const pool_context *c, const window *w, const float *i
     const float *cells[most_cells];
     int32_t numbers[most_cells];
     float sum[most_channels], factor = 1.0f / (float)w->cells;
-    int64_t count = gather(&c->p, w, image, 0, cells, numbers);
+    int64_t count = gather_first(c, w, image, cells, numbers);
     c->kernels->sum_cells(count, cells, channels, factor, out);
     for (int64_t done = count; done < w->cells; done += count) {
         count = gather(&c->p, w, image, done, cells, numbers);
@@ -253,8 +298,11 @@ static void pool_task(void *context, size_t index)
 {
     const pool_context *c = context;
     int64_t pixel = (int64_t)index * c->per_task, end = cn__min(pixel + c->per_task, c->pixels);
-    for (; pixel < end; pixel++) {
-        window w = window_of(&c->p, pixel % c->out_cells);
+    for (window w = {0}; pixel < end; pixel++) {
+        if (w.cells == 0)
+            w = window_of(&c->p, pixel % c->out_cells);
+        else
+            next_window(&c->p, pixel % c->out_cells, &w);
         const float *image = c->in + pixel / c->out_cells * c->in_cells * c->p.channels;
         for (int64_t first = 0; first < c->p.channels; first += most_channels) {
             int64_t channels = cn__min(most_channels, c->p.channels - first);
@@ -268,11 +316,20 @@ static void pool_task(void *context, size_t index)
     }
 }
 
+/* Numbers of cells that a window may not reach are never used. */
 static pool_context context_of(const cn_pooling *pooling)
 {
     pool_context c = {.p = with_three_axes(pooling), .kernels = cn__kernels_get()};
     c.out_cells = c.p.out[0] * c.p.out[1] * c.p.out[2];
     c.in_cells = c.p.in[0] * c.p.in[1] * c.p.in[2];
+    window whole = {.cells = 1};
+    for (int i = 0; i < 3; i++) {
+        whole.extent[i] = c.p.window[i];
+        whole.cells *= cn__min(c.p.window[i], most_cells + 1);
+    }
+    c.window_cells = whole.cells;
+    for (int64_t i = 0; i < cn__min(whole.cells, most_cells); i++)
+        c.inside[i] = (int32_t)cell_of(&c.p, &whole, i);
     return c;
 }
 
