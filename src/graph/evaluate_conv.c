@@ -130,7 +130,7 @@ cn_status cn__evaluate_conv(const cn__evaluated *e)
     double *y = e->out[0];
     cn_conv conv;
     CN__TRY(cn__conv_of(&a->options, &e->node->in[0]->shape, &e->node->in[1]->shape, &conv));
-    for (int64_t i = 0; e->node->inputs == 3 && i < e->out_count[0]; i++)
+    for (int64_t i = 0; a->biased && i < e->out_count[0]; i++)
         y[i] = e->in[2][i % conv.out_channels];
     meet_all(&conv, transposed,
              transposed ? (buffers){NULL, e->in[0], e->in[1], y}

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "graph/ops.h"
+#include "graph/fold_norm.h"
 
 const char *cn__conv_name(bool transposed, int rank)
 {
@@ -221,11 +221,17 @@ static cn_status kernel_gradient_gradient(const cn__node *node, cn_tensor *const
 
 /* ---- running ---- */
 
+enum { most_versions = 6 };
+
 typedef struct conv_state {
     cn_conv_plan *plan;
     float *packed;
-    const uint64_t *kernel_version; /* NULL: the kernel is computed anew on every run */
+    /* The kernel, and what is folded into it, change when the sum of these versions does; without
+     * any the kernel is computed anew on every run. */
+    const uint64_t *versions[most_versions];
+    int version_count;
     uint64_t seen_version, packed_version;
+    cn__folded folded;
     cn_clamp clamp;
     bool clamped;
     double multiplications;
@@ -236,19 +242,28 @@ static void release_state(void *opaque)
     conv_state *state = opaque;
     cn_conv_plan_free(state->plan);
     cn__free(state->packed);
+    cn__free(state->folded.kernel);
 }
 
-/* Where the version of a kernel is told that changes seldom or never, also if it is reshaped as a
- * dense layer's is. */
-static const uint64_t *version_of(const cn_tensor *kernel)
+const uint64_t *cn__version_of(const cn_tensor *weight)
 {
     static const uint64_t constant = 1;
-    while (kernel->node->op == &cn__reshape_op || kernel->node->op == &cn__reshape_like_op)
-        kernel = kernel->node->in[0];
-    const cn__variable *variable = cn__tensor_variable(kernel);
+    while (weight->node->op == &cn__reshape_op || weight->node->op == &cn__reshape_like_op)
+        weight = weight->node->in[0];
+    const cn__variable *variable = cn__tensor_variable(weight);
     if (variable != NULL)
         return &variable->version;
-    return kernel->node->op == &cn__constant_op ? &constant : NULL;
+    return weight->node->op == &cn__constant_op ? &constant : NULL;
+}
+
+static void find_versions(const cn__node *node, conv_state *state)
+{
+    const cn__conv_attributes *a = node->attributes;
+    bool folds = node->op == &cn__conv_op && a->normalised;
+    state->versions[0] = cn__version_of(node->in[1]);
+    state->version_count = state->versions[0] != NULL;
+    for (int i = 2; folds && i < node->inputs; i++)
+        state->versions[state->version_count++] = cn__version_of(node->in[i]);
 }
 
 static cn_status prepare(cn__step *step, const cn_conv *conv, cn_conv_pass pass, bool packs)
@@ -269,7 +284,7 @@ static cn_status prepare(cn__step *step, const cn_conv *conv, cn_conv_pass pass,
     step->scratch_bytes = cn_conv_plan_scratch_bytes(state->plan);
     if (!packs)
         return CN_OK;
-    state->kernel_version = version_of(step->node->in[1]);
+    find_versions(step->node, state);
     state->packed = cn__alloc(cn_conv_plan_packed_bytes(state->plan));
     return state->packed != NULL ? CN_OK : cn_error_status();
 }
@@ -279,7 +294,10 @@ static cn_status conv_prepare(cn__step *step)
     const cn__conv_attributes *a = step->node->attributes;
     cn_conv conv;
     CN__TRY(cn__conv_of(&a->options, &step->node->in[0]->shape, &step->node->in[1]->shape, &conv));
-    return prepare(step, &conv, a->options.transposed ? CN_CONV_TRANSPOSE : CN_CONV_FORWARD, true);
+    CN__TRY(
+        prepare(step, &conv, a->options.transposed ? CN_CONV_TRANSPOSE : CN_CONV_FORWARD, true));
+    conv_state *state = step->state;
+    return a->normalised ? cn__folded_make(&conv, a, &state->folded) : CN_OK;
 }
 
 static cn_status input_gradient_prepare(cn__step *step)
@@ -305,7 +323,10 @@ static cn_status kernel_gradient_prepare(cn__step *step)
 /* The version of the kernel's values; 0 if they may be others on every run. */
 static uint64_t kernel_version(const conv_state *state)
 {
-    return state->kernel_version != NULL ? *state->kernel_version : 0;
+    uint64_t version = 0;
+    for (int i = 0; i < state->version_count; i++)
+        version += *state->versions[i];
+    return version;
 }
 
 /* A kernel is kept packed from the second run with the same values on: in training there is none.
@@ -313,18 +334,22 @@ static uint64_t kernel_version(const conv_state *state)
 static cn_status run(const cn__step *step, cn_pool *pool)
 {
     conv_state *state = step->state;
+    const cn__conv_attributes *a = step->node->attributes;
+    bool forward = step->node->op == &cn__conv_op, folds = forward && a->normalised;
     uint64_t version = kernel_version(state);
-    const float *bias =
-        step->node->op == &cn__conv_op && step->node->inputs == 3 ? step->in[2] : NULL;
     const cn_clamp *clamp = state->clamped ? &state->clamp : NULL;
+    if (folds && version != state->seen_version)
+        cn__folded_fill(a, step->in, &state->folded);
+    const float *kernel = folds ? state->folded.kernel : step->in[1];
+    const float *bias = folds ? state->folded.bias : forward && a->biased ? step->in[2] : NULL;
     if (version == 0 || version != state->seen_version) {
         state->seen_version = version;
-        cn_conv_plan_pack_and_run(state->plan, step->in[0], step->in[1], state->packed, bias, clamp,
+        cn_conv_plan_pack_and_run(state->plan, step->in[0], kernel, state->packed, bias, clamp,
                                   step->out[0], step->scratch, pool);
         return CN_OK;
     }
     if (version != state->packed_version)
-        cn_conv_plan_pack(state->plan, step->in[1], state->packed, pool);
+        cn_conv_plan_pack(state->plan, kernel, state->packed, pool);
     state->packed_version = version;
     cn_conv_plan_run(state->plan, step->in[0], state->packed, bias, clamp, step->out[0],
                      step->scratch, pool);

@@ -18,16 +18,36 @@ typedef struct cn__leaf {
 } cn__leaf;
 extern const cn__op cn__input_op, cn__variable_op, cn__constant_op;
 
+/* Normalisation (op_normalize.c). */
+typedef struct cn__softmax_attributes {
+    int axis;
+    bool logarithm;
+} cn__softmax_attributes;
+extern const cn__op cn__softmax_op;
+extern const cn__op cn__softmax_gradient_op; /* (dy, y) */
+typedef struct cn__batch_norm_attributes {
+    cn_batch_norm_options options;
+    bool has_gamma, has_beta;
+} cn__batch_norm_attributes;
+/* (x, mean, variance [, gamma] [, beta]) -> y, new mean, new variance, the moments used */
+extern const cn__op cn__batch_norm_op;
+extern const cn__op cn__batch_norm_gradient_op; /* (dy, x, moments [, gamma]) */
+
 /* Convolutions (op_conv.c). The three operations of one convolution:
- *   result           (x, kernel [, bias]) -> y, clamped
+ *   result           (x, kernel [, bias] [, mean, variance [, gamma] [, beta]]) -> y, normalised
+ *                    and clamped
  *   input gradient   (dy, kernel, like x) -> dx
  *   kernel gradient  (x, dy, like kernel) -> dkernel */
 typedef struct cn__conv_attributes {
     cn_conv_options options;
     cn_clamp clamp;
-    bool clamped;
+    bool biased, normalised, clamped;
+    cn__batch_norm_attributes norm;
 } cn__conv_attributes;
 extern const cn__op cn__conv_op, cn__conv_input_gradient_op, cn__conv_kernel_gradient_op;
+/* Where the version of a kernel, or of a weight that changes it, is told if its values are the same
+ * on most runs: those of a variable or a constant, also reshaped; else NULL. */
+const uint64_t *cn__version_of(const cn_tensor *weight);
 /* The convolution from its input's and kernel's shapes. Unknown extents count as large ones. */
 cn_status cn__conv_of(const cn_conv_options *options, const cn_shape *x, const cn_shape *kernel,
                       cn_conv *conv);
@@ -79,21 +99,6 @@ cn_status cn__pooling_of(const cn_pool_options *options, const cn_shape *x, cn_p
 /* Unknown extents of an input count as 1. */
 cn_resizing cn__resizing_of(const cn_resize_options *options, const cn_shape *small,
                             const cn_shape *large);
-
-/* Normalisation (op_normalize.c). */
-typedef struct cn__softmax_attributes {
-    int axis;
-    bool logarithm;
-} cn__softmax_attributes;
-extern const cn__op cn__softmax_op;
-extern const cn__op cn__softmax_gradient_op; /* (dy, y) */
-typedef struct cn__batch_norm_attributes {
-    cn_batch_norm_options options;
-    bool has_gamma, has_beta;
-} cn__batch_norm_attributes;
-/* (x, mean, variance [, gamma] [, beta]) -> y, new mean, new variance, the moments used */
-extern const cn__op cn__batch_norm_op;
-extern const cn__op cn__batch_norm_gradient_op; /* (dy, x, moments [, gamma]) */
 
 /* Random (op_random.c): numbers told by a seed and the number of the run. */
 typedef struct cn__dropout_attributes {

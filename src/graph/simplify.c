@@ -1,5 +1,6 @@
 /* Simplification, node by node, while a graph is copied into a program:
- *   - a bias added to a convolution, and a relu after it, become part of the convolution;
+ *   - a bias added to a convolution, batch normalisation outside training, and a relu after it,
+ *     become part of the convolution;
  *   - transpositions move behind elementwise operations and concatenations, where they meet the
  * next layer's and cancel: a channels-first network is transposed at its edges only;
  *   - the gradient of a relu before max pooling is taken from the pooled values: there are fewer;
@@ -121,28 +122,85 @@ static bool is_conv(const cn_tensor *tensor)
     return tensor->node->op == &cn__conv_op;
 }
 
-static bool is_clamped(const cn_tensor *tensor)
+/* A dense layer's product is a convolution, reshaped: the convolution, whose last axis is the same;
+ * else the tensor itself. */
+static cn_tensor *under_reshape(cn_tensor *tensor)
 {
-    return ((const cn__conv_attributes *)tensor->node->attributes)->clamped;
+    const cn__node *node = tensor->node;
+    if (node->op != &cn__reshape_op && node->op != &cn__reshape_like_op)
+        return tensor;
+    const cn_shape *x = &node->in[0]->shape, *y = &tensor->shape;
+    bool same = x->rank > 0 && y->rank > 0 && x->dim[x->rank - 1] == y->dim[y->rank - 1];
+    return same && is_conv(node->in[0]) ? node->in[0] : tensor;
+}
+
+/* `tensor`, made from what lies under the reshape `like`, in its shape. */
+static cn_tensor *over_reshape(cn_tensor *tensor, cn_tensor *like)
+{
+    bool reshaped = tensor != NULL && !cn_shape_equal(&tensor->shape, &like->shape);
+    return reshaped ? cn__op_reshape_like(tensor, like) : tensor;
+}
+
+static const cn__conv_attributes *conv_of(const cn_tensor *tensor)
+{
+    return tensor->node->attributes;
 }
 
 /* conv(x, w) + b, where b counts along the channels. */
 static cn_tensor *with_bias(cn_tensor *conv, cn_tensor *bias)
 {
     const cn_shape *y = &conv->shape, *b = &bias->shape;
-    if (conv->node->inputs != 2 || is_clamped(conv) || b->rank != 1 ||
+    cn__conv_attributes attributes = *conv_of(conv);
+    if (attributes.biased || attributes.normalised || attributes.clamped || b->rank != 1 ||
         b->dim[0] != y->dim[y->rank - 1])
         return NULL;
-    return cn__node_new(&cn__conv_op, conv->node->attributes, 3,
+    attributes.biased = true;
+    return cn__node_new(&cn__conv_op, &attributes, 3,
                         (cn_tensor *[]){conv->node->in[0], conv->node->in[1], bias});
+}
+
+/* True if the outputs but the first are not asked for, and all weights stay on most runs. */
+static bool can_be_folded(const cn__copying *copying, const cn__node *norm, cn_tensor *const *in)
+{
+    const cn__conv_attributes *conv = conv_of(in[0]);
+    if (copying->training || conv->normalised || conv->clamped ||
+        !used_once(copying, norm->in[0]) || cn__version_of(in[0]->node->in[1]) == NULL)
+        return false;
+    for (int i = 1; i < norm->outputs; i++)
+        if (cn__map_get(copying->uses, norm->out[i]) != NULL)
+            return false;
+    for (int i = 1; i < norm->inputs; i++)
+        if (cn__version_of(in[i]) == NULL)
+            return false;
+    return !conv->biased || cn__version_of(in[0]->node->in[2]) != NULL;
+}
+
+static cn_status simplify_batch_norm(const cn__copying *copying, const cn__node *node,
+                                     cn_tensor *const *in, cn_tensor **out)
+{
+    if (!is_conv(in[0]) || !can_be_folded(copying, node, in))
+        return copy_node(node, in, out);
+    const cn__node *conv = in[0]->node;
+    cn__conv_attributes attributes = *conv_of(in[0]);
+    attributes.normalised = true;
+    attributes.norm = *(const cn__batch_norm_attributes *)node->attributes;
+    cn_tensor *inputs[cn__most_inputs];
+    int count = conv->inputs;
+    memcpy(inputs, conv->in, (size_t)count * sizeof *inputs);
+    for (int i = 1; i < node->inputs; i++)
+        inputs[count++] = in[i];
+    for (int i = 1; i < node->outputs; i++)
+        out[i] = in[0]; /* nobody asks for it */
+    return give(cn__node_new(&cn__conv_op, &attributes, count, inputs), out);
 }
 
 static cn_status simplify_binary(const cn__copying *copying, const cn__node *node,
                                  cn_tensor *const *in, cn_tensor **out)
 {
     bool adds = *(const cn_binary *)node->attributes == CN_ADD;
-    if (adds && is_conv(in[0]) && used_once(copying, node->in[0])) {
-        out[0] = with_bias(in[0], in[1]);
+    cn_tensor *conv = under_reshape(in[0]);
+    if (adds && is_conv(conv) && used_once(copying, node->in[0])) {
+        out[0] = over_reshape(with_bias(conv, in[1]), in[0]);
         if (out[0] != NULL)
             return CN_OK;
     }
@@ -150,12 +208,12 @@ static cn_status simplify_binary(const cn__copying *copying, const cn__node *nod
 }
 
 /* min(max(conv, 0), maximum): a relu without a slope or threshold. */
-static cn_status clamp_conv(cn_function1 relu, cn_tensor *conv, cn_tensor **out)
+static cn_tensor *clamp_conv(cn_function1 relu, cn_tensor *conv)
 {
-    cn__conv_attributes attributes = *(const cn__conv_attributes *)conv->node->attributes;
+    cn__conv_attributes attributes = *conv_of(conv);
     attributes.clamp = (cn_clamp){0, relu.p[1]};
     attributes.clamped = true;
-    return give(cn__node_new(&cn__conv_op, &attributes, conv->node->inputs, conv->node->in), out);
+    return cn__node_new(&cn__conv_op, &attributes, conv->node->inputs, conv->node->in);
 }
 
 static cn_status simplify_activation(const cn__copying *copying, const cn__node *node,
@@ -163,8 +221,9 @@ static cn_status simplify_activation(const cn__copying *copying, const cn__node 
 {
     cn_function1 f = *(const cn_function1 *)node->attributes;
     bool plain_relu = f.op == CN_RELU && f.p[0] == 0 && f.p[1] >= 0 && f.p[2] == 0;
-    if (plain_relu && is_conv(in[0]) && !is_clamped(in[0]) && used_once(copying, node->in[0]))
-        return clamp_conv(f, in[0], out);
+    cn_tensor *conv = under_reshape(in[0]);
+    if (plain_relu && is_conv(conv) && !conv_of(conv)->clamped && used_once(copying, node->in[0]))
+        return give(over_reshape(clamp_conv(f, conv), in[0]), out);
     return simplify_unary(node, in, out);
 }
 
@@ -229,6 +288,8 @@ cn_status cn__simplify(const cn__copying *copying, const cn__node *node, cn_tens
         return simplify_binary(copying, node, in, out);
     if (op == &cn__unary_gradient_op)
         return simplify_unary_gradient(copying, node, in, out);
+    if (op == &cn__batch_norm_op)
+        return simplify_batch_norm(copying, node, in, out);
     if (op == &cn__concatenate_op)
         return simplify_concatenate(node, in, out);
     if (op == &cn__reshape_op || op == &cn__reshape_like_op)
