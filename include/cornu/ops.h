@@ -259,7 +259,8 @@ CN_API const char *cn_unary_name(cn_unary op);
     X(MINIMUM, minimum)                                                                            \
     X(POWER, power)                                                                                \
     X(GREATER, greater) /* a > b: 1; else 0 */                                                     \
-    X(GREATER_EQUAL, greater_equal)
+    X(GREATER_EQUAL, greater_equal)                                                                \
+    X(PRELU, prelu) /* a > 0: a; else b * a */
 
 typedef enum cn_binary {
 #define CN_BINARY_ENUM(NAME, name) CN_##NAME,

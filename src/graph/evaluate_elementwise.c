@@ -45,10 +45,16 @@ static double greater_equal(double a, double b)
     return a >= b;
 }
 
+static double prelu(double a, double b)
+{
+    return a > 0 ? a : b * a;
+}
+
 static double (*const binary[CN_BINARY_COUNT])(double a, double b) = {
     [CN_ADD] = add,       [CN_SUBTRACT] = subtract, [CN_MULTIPLY] = multiply,
     [CN_DIVIDE] = divide, [CN_MAXIMUM] = maximum,   [CN_MINIMUM] = minimum,
     [CN_POWER] = pow,     [CN_GREATER] = greater,   [CN_GREATER_EQUAL] = greater_equal,
+    [CN_PRELU] = prelu,
 };
 
 cn_status cn__evaluate_binary(const cn__evaluated *e)

@@ -1,4 +1,5 @@
 /* Elementwise operations and their gradients. */
+#include <math.h>
 #include <string.h>
 
 #include "graph/ops.h"
@@ -141,8 +142,27 @@ static cn_tensor *log_of_positive(cn_tensor *x)
     return cn_op_unary(positive, (cn_function1){.op = CN_LOG});
 }
 
+/* The signal dy, where it passes a relu of x. */
+static cn_tensor *through_relu(cn_tensor *dy, cn_tensor *x, cn_gradient_rule rule)
+{
+    cn__unary_gradient_attributes attributes = {{CN_RELU, {0, INFINITY, 0}}, rule};
+    return cn__node_new(&cn__unary_gradient_op, &attributes, 2, (cn_tensor *[]){dy, x});
+}
+
+/* prelu is relu(a) - b relu(-a): two relus, which have their rule. */
+static void prelu_gradients(cn_tensor *a, cn_tensor *b, cn_tensor *dy, cn_gradient_rule rule,
+                            cn_tensor *d[2])
+{
+    cn_tensor *minus = negative(a);
+    cn_tensor *below = cn_op_unary(minus, (cn_function1){CN_RELU, {0, INFINITY, 0}});
+    d[0] = cn_op_binary(CN_SUBTRACT, through_relu(dy, a, rule),
+                        through_relu(negative(times(dy, b)), minus, rule));
+    d[1] = negative(times(dy, below));
+}
+
 /* What is multiplied with dy for each operand, before the sum over broadcast axes. */
-static void partial_gradients(const cn__node *node, cn_tensor *dy, cn_tensor *d[2])
+static void partial_gradients(const cn__node *node, cn_tensor *dy, cn_gradient_rule rule,
+                              cn_tensor *d[2])
 {
     cn_tensor *a = node->in[0], *b = node->in[1], *y = node->out[0], *open;
     switch (*(const cn_binary *)node->attributes) {
@@ -177,6 +197,9 @@ static void partial_gradients(const cn__node *node, cn_tensor *dy, cn_tensor *d[
                                            cn_op_unary(b, (cn_function1){CN_AFFINE, {1, -1, 0}}))));
         d[1] = times(dy, times(y, log_of_positive(a)));
         break;
+    case CN_PRELU:
+        prelu_gradients(a, b, dy, rule, d);
+        break;
     default: /* comparisons are flat */
         d[0] = d[1] = NULL;
     }
@@ -190,11 +213,10 @@ static bool is_comparison(cn_binary op)
 static cn_status binary_gradient(const cn__node *node, cn_tensor *const *dy, cn_gradient_rule rule,
                                  cn_tensor **dx)
 {
-    (void)rule;
     if (is_comparison(*(const cn_binary *)node->attributes))
         return CN_OK;
     cn_tensor *d[2];
-    partial_gradients(node, dy[0], d);
+    partial_gradients(node, dy[0], rule, d);
     for (int i = 0; i < 2; i++) {
         dx[i] = cn__op_reduce_like(d[i], node->in[i]);
         if (dx[i] == NULL)

@@ -43,6 +43,11 @@ static inline float f_greater_equal(float a, float b)
     return a >= b ? 1.0f : 0.0f;
 }
 
+static inline float f_prelu(float a, float b)
+{
+    return a > 0.0f ? a : b * a;
+}
+
 /* log2(a) for 0 < a, in double because the exponent of a power multiplies its error; that error is
  * below 4.3e-12 relative to log2(m). Infinity comes out as 128. */
 static inline double log2_of(float a)

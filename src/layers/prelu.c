@@ -3,8 +3,6 @@
  * the extent 1. Example: cn_prelu(.shared_axes = {1, 2}) */
 #include "layers/layer.h"
 
-#include <math.h>
-
 typedef cn_prelu_layer T;
 
 static const cn__option options[] = {
@@ -30,15 +28,10 @@ static cn_status build(cn_layer *layer, cn_tensor *const *in)
     return cn__layer_add_weight(layer, "alpha", &alpha, "alpha", true);
 }
 
-/* relu(x) - alpha * relu(-x) */
 static cn_tensor *apply(cn_layer *layer, cn_tensor *const *in, int inputs)
 {
-    const cn_function1 relu = {CN_RELU, {0, INFINITY, 0}};
     (void)inputs;
-    cn_tensor *alpha = cn__layer_weight_tensor(layer, "alpha", in[0]);
-    cn_tensor *minus = cn_op_unary(in[0], (cn_function1){CN_AFFINE, {-1, 0, 0}});
-    cn_tensor *below = cn_op_binary(CN_MULTIPLY, cn_op_unary(minus, relu), alpha);
-    return cn_op_binary(CN_SUBTRACT, cn_op_unary(in[0], relu), below);
+    return cn_op_binary(CN_PRELU, in[0], cn__layer_weight_tensor(layer, "alpha", in[0]));
 }
 
 const cn__layer_type cn__prelu_type = {

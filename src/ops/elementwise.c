@@ -2,6 +2,7 @@
 #include "cornu/ops.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "kernels/kernels.h"
 #include "ops/split.h"
@@ -104,6 +105,8 @@ cn_status cn_broadcast(const cn_shape *a, const cn_shape *b, cn_shape *out)
     return CN_OK;
 }
 
+enum { most_repeated = 512 /* values of a run that is repeated in a buffer */ };
+
 /* The loops of a broadcast: `rank` outer ones and a run of `run` values, in which each operand
  * stands still (step 0) or goes along (step 1). */
 typedef struct binary_context {
@@ -171,6 +174,33 @@ static void binary_task(void *context, size_t index)
     }
 }
 
+/* True if x goes along with all values, and y is one short run for each run of x: a number for each
+ * channel, say. */
+static bool repeats_short_run(const binary_context *c, int x_step, const int64_t *x_stride,
+                              int y_step, const int64_t *y_stride)
+{
+    return c->rank == 1 && c->run <= most_repeated / 2 && x_step == 1 && y_step == 1 &&
+           x_stride[0] == c->run && y_stride[0] == 0;
+}
+
+/* The short run of one operand is repeated in a buffer, for fewer and longer loops. */
+static void repeated_task(void *context, size_t index)
+{
+    const binary_context *c = context;
+    bool of_b = c->b_stride[0] == 0;
+    float repeated[most_repeated];
+    int64_t width = most_repeated / c->run * c->run;
+    for (int64_t i = 0; i < width; i += c->run)
+        memcpy(repeated + i, of_b ? c->b : c->a, (size_t)c->run * sizeof(float));
+    int64_t at = (int64_t)index * CN__CHUNK, end = cn__min(at + CN__CHUNK, c->count);
+    for (int64_t count; at < end; at += count) {
+        int64_t column = at % c->run;
+        count = cn__min(width - column, end - at);
+        c->kernel(of_b ? c->a + at : repeated + column, 1, of_b ? repeated + column : c->b + at, 1,
+                  c->out + at, count);
+    }
+}
+
 cn_status cn_binary_f32(cn_binary op, const cn_shape *a_shape, const float *a,
                         const cn_shape *b_shape, const float *b, float *out, cn_pool *pool)
 {
@@ -186,6 +216,10 @@ cn_status cn_binary_f32(cn_binary op, const cn_shape *a_shape, const float *a,
     binary_context context = {
         .kernel = cn__kernels_get()->binary[op], .a = a, .b = b, .out = out, .count = count};
     find_loops(&context, a_shape, b_shape, &shape);
-    cn__run_split(pool, binary_task, &context, count, CN__CHUNK);
+    bool repeats = repeats_short_run(&context, context.a_step, context.a_stride, context.b_step,
+                                     context.b_stride) ||
+                   repeats_short_run(&context, context.b_step, context.b_stride, context.a_step,
+                                     context.a_stride);
+    cn__run_split(pool, repeats ? repeated_task : binary_task, &context, count, CN__CHUNK);
     return CN_OK;
 }

@@ -108,7 +108,7 @@ static void test_missing_arguments(void **state)
     assert_null_with(cn_op_unary(x, (cn_function1){.op = CN_UNARY_COUNT}), CN_ERROR_ARGUMENT,
                      "unary: there is no function 35");
     assert_null_with(cn_op_binary(CN_BINARY_COUNT, x, x), CN_ERROR_ARGUMENT,
-                     "binary: there is no operation 9");
+                     "binary: there is no operation 10");
     assert_null_with(cn_op_reduce((cn_reduction)3, x, 1, false), CN_ERROR_ARGUMENT,
                      "reduce: there is no reduction 3");
     assert_null(cn_tensor_shape(NULL));

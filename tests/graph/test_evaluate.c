@@ -424,6 +424,7 @@ static const example examples[] = {
     {"maximum", 2, {SHAPE(2, 3, 4), SHAPE(2, 3, 4)}, binary_maximum, false, false},
     {"minimum", 2, {SHAPE(2, 3, 4), SHAPE(2, 3, 4)}, binary_minimum, false, false},
     {"power", 2, {SHAPE(2, 3, 4), SHAPE(2, 3, 4)}, binary_power, true, false},
+    {"prelu", 2, {SHAPE(2, 3, 4), SHAPE(3, 1)}, binary_prelu, false, false},
     {"greater", 2, {SHAPE(2, 3, 4), SHAPE(1)}, binary_greater, false, true},
     {"greater_equal", 2, {SHAPE(2, 3, 4), SHAPE(1)}, binary_greater_equal, false, true},
     {"sum", 1, {SHAPE(2, 3, 4, 5)}, reduce_sum, false, false},

@@ -171,6 +171,7 @@ BINARY(divide, CN_DIVIDE)
 BINARY(maximum, CN_MAXIMUM)
 BINARY(minimum, CN_MINIMUM)
 BINARY(power, CN_POWER)
+BINARY(prelu, CN_PRELU)
 
 static cn_tensor *reduce_sum(cn_tensor *const *in)
 {
@@ -277,6 +278,7 @@ static const example examples[] = {
     {"maximum", 2, {SHAPE(2, 3, 4), SHAPE(2, 3, 4)}, maximum, false},
     {"minimum", 2, {SHAPE(2, 3, 4), SHAPE(2, 3, 4)}, minimum, false},
     {"power", 2, {SHAPE(2, 3, 4), SHAPE(2, 3, 4)}, power, true},
+    {"prelu", 2, {SHAPE(2, 3, 4), SHAPE(3, 1)}, prelu, false},
     {"sum", 1, {SHAPE(2, 3, 4, 5)}, reduce_sum, false},
     {"mean", 1, {SHAPE(2, 3, 4, 5)}, reduce_mean, false},
     {"max", 1, {SHAPE(2, 3, 4)}, reduce_max, false},

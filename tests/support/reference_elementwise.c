@@ -281,6 +281,8 @@ double reference_binary(cn_binary op, double a, double b)
         return a > b;
     case CN_GREATER_EQUAL:
         return a >= b;
+    case CN_PRELU:
+        return a > 0 ? a : b * a;
     default:
         return (double)NAN;
     }
