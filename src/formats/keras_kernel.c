@@ -95,6 +95,14 @@ static cn_shape turn(const kernel_axes *axes, const cn_shape *shape)
     return turned;
 }
 
+static bool stays(const kernel_axes *axes)
+{
+    for (int i = 0; i < axes->rank; i++)
+        if (axes->order[i] != i)
+            return false;
+    return axes->flipped == 0;
+}
+
 /* Copies the elements in their new order. */
 static void copy_turned(const kernel_axes *axes, const cn_shape *from, const cn_shape *to,
                         const float *source, float *target)
@@ -106,6 +114,10 @@ static void copy_turned(const kernel_axes *axes, const cn_shape *from, const cn_
         step *= from->dim[i];
     }
     int64_t place = 0, count = cn_shape_count(to);
+    if (stays(axes)) {
+        memcpy(target, source, (size_t)count * sizeof(float));
+        return;
+    }
     for (int i = 0; i < to->rank; i++) {
         steps[i] = stride[axes->order[i]];
         if (i < axes->flipped) {
