@@ -158,6 +158,7 @@ typedef struct cn_trace {
     const char *operation; /* "conv", "conv_kernel_gradient", "batch_norm" ... */
     const char *name;      /* of the layer that it belongs to, or of what it makes */
     const char *algorithm; /* of convolutions; else "" */
+    const char *choice;    /* of convolutions: as cn_conv_plan_choice() tells it; else "" */
     int inputs;
     const cn_shape *in[4]; /* of the first inputs, as many as there are */
     const cn_shape *out;
@@ -168,6 +169,27 @@ typedef struct cn_trace {
  * ends it. It may be called by several threads at a time. */
 typedef void (*cn_tracer)(const cn_trace *trace, void *context);
 CN_API void cn_set_tracer(cn_tracer tracer, void *context);
+
+/* What one operation of a function will do. Lent for the call. */
+typedef struct cn_planned {
+    cn_trace operation; /* takes 0 milliseconds */
+    size_t packed_bytes, scratch_bytes;
+    size_t live_bytes; /* of the workspace that are in use meanwhile: values and scratch */
+} cn_planned;
+typedef void (*cn_planner)(const cn_planned *step, void *context);
+
+/* The memory that a run needs besides weights, inputs and outputs. */
+typedef struct cn_memory {
+    size_t workspace_bytes; /* for the values between operations, and scratch */
+    size_t least_bytes;     /* the most of them that are in use at a time: no plan needs less */
+    size_t packed_bytes;    /* kernels in the order in which they are read */
+} cn_memory;
+
+/* Plans a function for inputs of these shapes (all extents known), as its first run would, and
+ * tells what is planned: each operation in its order, and the memory. `planner` and `memory` may be
+ * NULL. */
+CN_API cn_status cn_function_plan(cn_function *function, const cn_shape *in, bool training,
+                                  cn_planner planner, void *context, cn_memory *memory);
 
 #ifdef __cplusplus
 }

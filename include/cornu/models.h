@@ -52,6 +52,10 @@ CN_API cn_layer *cn_model_as_layer(cn_model *model);
 CN_API cn_status cn_model_predict(cn_model *model, const cn_array *const *in, cn_array **out,
                                   int64_t batch_size, cn_pool *pool);
 
+/* cn_function_plan() of the model's prediction; `in` has one full shape per input. */
+CN_API cn_status cn_model_plan(cn_model *model, const cn_shape *in, cn_planner planner,
+                               void *context, cn_memory *memory);
+
 CN_API int64_t cn_model_parameter_count(const cn_model *model, bool trainable_only);
 
 /* All weights, as get_weights() gives them: layer by layer, those of nested models in their place,

@@ -84,6 +84,14 @@ static cn__program *take(cn_function *function, const cn_shape *shapes, bool tra
     return found;
 }
 
+static cn__program *program_for(cn_function *function, const cn_shape *shapes, bool training)
+{
+    cn__program *idle = take(function, shapes, training);
+    if (idle != NULL)
+        return idle;
+    return cn__program_new(function->inputs, function->outputs, shapes, training, NULL);
+}
+
 static void put_back(cn_function *function, cn__program *program)
 {
     cn__program *oldest = NULL;
@@ -98,20 +106,30 @@ static void put_back(cn_function *function, cn__program *program)
     cn__program_free(oldest);
 }
 
+static cn_status check_shapes(const cn_function *function, const cn_shape *shapes)
+{
+    for (int i = 0; i < function->inputs.count; i++) {
+        const cn_tensor *expected = function->inputs.items[i];
+        char a[128], b[128];
+        if (!cn__shapes_agree(&expected->shape, &shapes[i]))
+            return cn__fail(CN_ERROR_SHAPE, "the input '%s' takes the shape %s, not %s",
+                            expected->name, cn_shape_text(&expected->shape, a, sizeof a),
+                            cn_shape_text(&shapes[i], b, sizeof b));
+    }
+    return CN_OK;
+}
+
 static cn_status check_inputs(const cn_function *function, const cn_array *const *in,
                               cn_shape *shapes, const void **data)
 {
     for (int i = 0; i < function->inputs.count; i++) {
-        const cn_tensor *expected = function->inputs.items[i];
         if (in[i] == NULL)
             return cn__fail_null_argument("function");
         shapes[i] = *cn_array_shape(in[i]);
-        if (!cn__shapes_agree(&expected->shape, &shapes[i])) {
-            char a[128], b[128];
-            return cn__fail(CN_ERROR_SHAPE, "the input '%s' takes the shape %s, not %s",
-                            expected->name, cn_shape_text(&expected->shape, a, sizeof a),
-                            cn_shape_text(&shapes[i], b, sizeof b));
-        }
+    }
+    CN__TRY(check_shapes(function, shapes));
+    for (int i = 0; i < function->inputs.count; i++) {
+        const cn_tensor *expected = function->inputs.items[i];
         if (cn_array_dtype(in[i]) != expected->dtype)
             return cn__fail(CN_ERROR_ARGUMENT, "the input '%s' takes %s numbers", expected->name,
                             expected->dtype == CN_INT32 ? "int32" : "float32");
@@ -147,9 +165,7 @@ static cn_status run_call(cn_function *function, const cn_array *const *in, cn_a
                           bool training, cn_pool *pool, const call *c)
 {
     CN__TRY(check_inputs(function, in, c->shapes, c->in));
-    cn__program *program = take(function, c->shapes, training);
-    if (program == NULL)
-        program = cn__program_new(function->inputs, function->outputs, c->shapes, training, NULL);
+    cn__program *program = program_for(function, c->shapes, training);
     if (program == NULL)
         return cn_error_status();
     cn_status status = make_outputs(function, program, c->arrays, c->out);
@@ -183,5 +199,19 @@ cn_status cn_function_run(cn_function *function, const cn_array *const *in, cn_a
     cn__free(c.in);
     cn__free(c.arrays);
     cn__free(c.out);
+    return status;
+}
+
+cn_status cn_function_plan(cn_function *function, const cn_shape *in, bool training,
+                           cn_planner planner, void *context, cn_memory *memory)
+{
+    if (function == NULL || (in == NULL && function->inputs.count > 0))
+        return cn__fail_null_argument("cn_function_plan");
+    CN__TRY(check_shapes(function, in));
+    cn__program *program = program_for(function, in, training);
+    if (program == NULL)
+        return cn_error_status();
+    cn_status status = cn__program_tell(program, planner, context, memory);
+    put_back(function, program);
     return status;
 }

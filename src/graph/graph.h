@@ -53,6 +53,7 @@ typedef struct cn__step {
     /* Set by prepare: */
     void *state;
     size_t scratch_bytes;
+    size_t packed_bytes;          /* for information: what `state` keeps of a kernel */
     void (*release)(void *state); /* gives back what the arena does not hold; may be NULL */
     /* Set for the run: */
     uint64_t run; /* its number: random operations draw other numbers in every run */

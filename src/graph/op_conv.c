@@ -285,7 +285,8 @@ static cn_status prepare(cn__step *step, const cn_conv *conv, cn_conv_pass pass,
     if (!packs)
         return CN_OK;
     find_versions(step->node, state);
-    state->packed = cn__alloc(cn_conv_plan_packed_bytes(state->plan));
+    step->packed_bytes = cn_conv_plan_packed_bytes(state->plan);
+    state->packed = cn__alloc(step->packed_bytes);
     return state->packed != NULL ? CN_OK : cn_error_status();
 }
 
@@ -368,6 +369,7 @@ static void tell(const cn__step *step, cn_trace *trace)
 {
     const conv_state *state = step->state;
     trace->algorithm = cn_conv_plan_algorithm(state->plan);
+    trace->choice = cn_conv_plan_choice(state->plan);
     trace->multiplications = state->multiplications;
 }
 

@@ -5,61 +5,7 @@
 #include "graph/map.h"
 #include "graph/ops.h"
 #include "graph/order.h"
-#include "graph/program.h"
-
-/* Where a value lies. */
-typedef enum place {
-    IN_WORKSPACE,
-    IN_INPUT,   /* the caller's array */
-    IN_OUTPUT,  /* the caller's array that receives an output */
-    IN_VARIABLE /* a variable's or a constant's array */
-} place;
-
-typedef struct value {
-    cn_tensor *tensor;
-    int same_as; /* the value whose memory it is, itself if none */
-    place place;
-    int number;       /* which input or output, of IN_INPUT and IN_OUTPUT */
-    const void *data; /* of IN_VARIABLE; the pointer of this run for the others */
-    int first, last;  /* steps that need it */
-    size_t offset;
-} value;
-
-struct cn__program {
-    cn_graph *graph;
-    cn__arena *arena;
-    bool training;
-    int input_count, output_count;
-    const cn_shape *shapes; /* of the inputs */
-    int step_count;
-    cn__step *steps;
-    int value_count;
-    value *values;
-    cn__map index;                 /* tensor -> its place in `values`, plus one */
-    int *outputs;                  /* values */
-    cn_tensor **copied;            /* inputs, then outputs, in the program's graph */
-    cn__workspace own, *workspace; /* where the values lie: its own, or one it shares */
-    size_t *scratch;               /* of the steps, as offsets */
-};
-
-static value *value_of(const cn__program *program, const cn_tensor *tensor)
-{
-    uintptr_t number = (uintptr_t)cn__map_get(&program->index, tensor);
-    return &program->values[number - 1];
-}
-
-/* The value whose memory a value lies in. */
-static value *holder(const cn__program *program, value *v)
-{
-    while (&program->values[v->same_as] != v)
-        v = &program->values[v->same_as];
-    return v;
-}
-
-static size_t bytes_of(const cn_tensor *tensor)
-{
-    return (size_t)cn_shape_count(&tensor->shape) * 4;
-}
+#include "graph/program_layout.h"
 
 /* ---- copying the graph ---- */
 
@@ -175,7 +121,7 @@ static cn_status copy_graph(cn__program *program, cn_tensor_list inputs, cn_tens
 
 /* ---- steps and values ---- */
 
-static cn_status add_value(cn__program *program, cn_tensor *tensor, int step, place where)
+static cn_status add_value(cn__program *program, cn_tensor *tensor, int step, cn__place where)
 {
     const int64_t limit = (int64_t)1 << 40;
     int number = program->value_count++;
@@ -187,16 +133,16 @@ static cn_status add_value(cn__program *program, cn_tensor *tensor, int step, pl
                         "elements",
                         cn_shape_text(&tensor->shape, text, sizeof text), tensor->name);
     }
-    program->values[number] =
-        (value){.tensor = tensor, .same_as = number, .place = where, .first = step, .last = step};
+    program->values[number] = (cn__value){
+        .tensor = tensor, .same_as = number, .place = where, .first = step, .last = step};
     return cn__map_set(&program->index, tensor, (void *)(uintptr_t)(number + 1));
 }
 
 static cn_status add_leaf(cn__program *program, const cn__node *node)
 {
     const cn__leaf *leaf = node->attributes;
-    CN__TRY(add_value(program, node->out[0], -1, IN_VARIABLE));
-    value *v = value_of(program, node->out[0]);
+    CN__TRY(add_value(program, node->out[0], -1, CN__IN_VARIABLE));
+    cn__value *v = cn__value_of(program, node->out[0]);
     const cn_array *array = leaf->variable != NULL ? leaf->variable->value : leaf->array;
     v->data = leaf->dtype == CN_INT32 ? (const void *)cn_array_const_ints(array)
                                       : (const void *)cn_array_const_floats(array);
@@ -207,10 +153,10 @@ static cn_status add_step(cn__program *program, const cn__node *node)
 {
     int number = program->step_count;
     for (int i = 0; i < node->outputs; i++)
-        CN__TRY(add_value(program, node->out[i], number, IN_WORKSPACE));
+        CN__TRY(add_value(program, node->out[i], number, CN__IN_WORKSPACE));
     if (node->op->alias != NULL && node->op->alias(node)) {
-        value *out = value_of(program, node->out[0]);
-        out->same_as = (int)(value_of(program, node->in[0]) - program->values);
+        cn__value *out = cn__value_of(program, node->out[0]);
+        out->same_as = (int)(cn__value_of(program, node->in[0]) - program->values);
         return CN_OK;
     }
     program->step_count++;
@@ -229,8 +175,8 @@ static cn_status add_all(cn__program *program, const cn__order *order)
     if (program->values == NULL || program->steps == NULL)
         return cn_error_status();
     for (int i = 0; i < program->input_count; i++) {
-        CN__TRY(add_value(program, program->copied[i], -1, IN_INPUT));
-        value_of(program, program->copied[i])->number = i;
+        CN__TRY(add_value(program, program->copied[i], -1, CN__IN_INPUT));
+        cn__value_of(program, program->copied[i])->number = i;
     }
     for (size_t n = 0; n < order->count; n++) {
         const cn__node *node = order->nodes[n];
@@ -252,123 +198,7 @@ static cn_status make_steps(cn__program *program)
     return status;
 }
 
-/* ---- memory ---- */
-
-static void find_last_uses(cn__program *program)
-{
-    for (int s = 0; s < program->step_count; s++) {
-        const cn__node *node = program->steps[s].node;
-        for (int i = 0; i < node->inputs; i++)
-            if (!cn__lends_shape(node, i)) {
-                value *v = holder(program, value_of(program, node->in[i]));
-                v->last = s > v->last ? s : v->last;
-            }
-    }
-    for (int i = 0; i < program->output_count; i++)
-        holder(program, &program->values[program->outputs[i]])->last = program->step_count;
-    for (int s = 0; s < program->step_count; s++)
-        for (int i = 0; i < program->steps[s].node->outputs; i++)
-            if (value_of(program, program->steps[s].node->out[i])->last > s)
-                program->steps[s].wanted |= 1u << i;
-}
-
-/* True if another input of the step lies in the same memory as the first. */
-static bool first_input_shared(const cn__program *program, const cn__node *node, const value *first)
-{
-    for (int i = 1; i < node->inputs; i++)
-        if (!cn__lends_shape(node, i) && holder(program, value_of(program, node->in[i])) == first)
-            return true;
-    return false;
-}
-
-/* Lets a step write where its first input lay, if that is not needed afterwards. */
-static void reuse_inputs(cn__program *program)
-{
-    for (int s = 0; s < program->step_count; s++) {
-        const cn__node *node = program->steps[s].node;
-        if (!node->op->in_place)
-            continue;
-        value *in = holder(program, value_of(program, node->in[0]));
-        value *out = value_of(program, node->out[0]);
-        if (in->place != IN_WORKSPACE || in->last != s ||
-            bytes_of(in->tensor) != bytes_of(out->tensor) || first_input_shared(program, node, in))
-            continue;
-        in->last = out->last > s ? out->last : s;
-        out->same_as = (int)(in - program->values);
-    }
-}
-
-/* Lets outputs be made where the caller wants them, unless their memory is not theirs alone. */
-static void place_outputs(cn__program *program)
-{
-    for (int i = 0; i < program->output_count; i++) {
-        value *out = &program->values[program->outputs[i]], *v = holder(program, out);
-        if (v->place == IN_WORKSPACE && bytes_of(v->tensor) == bytes_of(out->tensor)) {
-            v->place = IN_OUTPUT;
-            v->number = i;
-        }
-    }
-}
-
-/* One piece for each value that has memory of its own, and one for each step's scratch. */
-static cn_status place_pieces(cn__program *program, cn__lifetime *pieces)
-{
-    size_t count = 0;
-    for (int i = 0; i < program->value_count; i++) {
-        const value *v = &program->values[i];
-        if (v->same_as == i && v->place == IN_WORKSPACE)
-            pieces[count++] = (cn__lifetime){bytes_of(v->tensor), v->first, v->last, 0};
-    }
-    for (int s = 0; s < program->step_count; s++)
-        pieces[count++] = (cn__lifetime){program->steps[s].scratch_bytes, s, s, 0};
-    size_t bytes;
-    CN__TRY(cn__plan_memory(pieces, count, &bytes));
-    count = 0;
-    for (int i = 0; i < program->value_count; i++) {
-        value *v = &program->values[i];
-        if (v->same_as == i && v->place == IN_WORKSPACE)
-            v->offset = pieces[count++].offset;
-    }
-    for (int s = 0; s < program->step_count; s++)
-        program->scratch[s] = pieces[count++].offset;
-    return cn__workspace_need(program->workspace, bytes);
-}
-
-static cn_status plan_memory(cn__program *program)
-{
-    program->outputs = cn__arena_alloc(program->arena, (size_t)program->output_count * sizeof(int));
-    program->scratch =
-        cn__arena_alloc(program->arena, (size_t)program->step_count * sizeof(size_t));
-    cn__lifetime *pieces =
-        cn__calloc((size_t)(program->value_count + program->step_count) + 1, sizeof *pieces);
-    if (program->outputs == NULL || program->scratch == NULL || pieces == NULL) {
-        cn__free(pieces);
-        return cn_error_status();
-    }
-    for (int i = 0; i < program->output_count; i++)
-        program->outputs[i] =
-            (int)(value_of(program, program->copied[program->input_count + i]) - program->values);
-    find_last_uses(program);
-    reuse_inputs(program);
-    place_outputs(program);
-    cn_status status = place_pieces(program, pieces);
-    cn__free(pieces);
-    return status;
-}
-
 /* ---- public ---- */
-
-cn_status cn__workspace_need(cn__workspace *workspace, size_t bytes)
-{
-    if (workspace->memory != NULL && workspace->bytes >= bytes)
-        return CN_OK;
-    void *memory = cn__alloc(bytes);
-    if (memory == NULL)
-        return cn_error_status();
-    cn__free(workspace->memory);
-    *workspace = (cn__workspace){memory, bytes};
-    return CN_OK;
-}
 
 cn__program *cn__program_new(cn_tensor_list inputs, cn_tensor_list outputs, const cn_shape *shapes,
                              bool training, cn__workspace *shared)
@@ -384,7 +214,7 @@ cn__program *cn__program_new(cn_tensor_list inputs, cn_tensor_list outputs, cons
     program->graph = cn__graph_new();
     if (program->arena == NULL || program->graph == NULL ||
         copy_graph(program, inputs, outputs, shapes) != CN_OK || make_steps(program) != CN_OK ||
-        plan_memory(program) != CN_OK) {
+        cn__program_lay_out(program) != CN_OK) {
         cn__program_free(program);
         return NULL;
     }
@@ -434,19 +264,19 @@ cn_dtype cn__program_output_dtype(const cn__program *program, int number)
 
 static const void *data_of(const cn__program *program, const cn_tensor *tensor)
 {
-    return holder(program, value_of(program, tensor))->data;
+    return cn__holder(program, cn__value_of(program, tensor))->data;
 }
 
 static void place_data(cn__program *program, const void *const *in, void *const *out)
 {
     unsigned char *memory = program->workspace->memory;
     for (int i = 0; i < program->value_count; i++) {
-        value *v = &program->values[i];
-        if (v->place == IN_WORKSPACE)
+        cn__value *v = &program->values[i];
+        if (v->place == CN__IN_WORKSPACE)
             v->data = memory + v->offset;
-        if (v->place == IN_INPUT)
+        if (v->place == CN__IN_INPUT)
             v->data = in[v->number];
-        if (v->place == IN_OUTPUT)
+        if (v->place == CN__IN_OUTPUT)
             v->data = out[v->number];
     }
 }
@@ -469,7 +299,7 @@ cn_status cn__program_run(cn__program *program, const void *const *in, void *con
     for (int i = 0; i < program->output_count; i++) {
         const void *made = data_of(program, output(program, i));
         if (made != out[i])
-            memcpy(out[i], made, bytes_of(output(program, i)));
+            memcpy(out[i], made, cn__bytes_of(output(program, i)));
     }
     return CN_OK;
 }

@@ -30,7 +30,13 @@ cn_dtype cn__program_output_dtype(const cn__program *program, int output);
 cn_status cn__program_run(cn__program *program, const void *const *in, void *const *out,
                           uint64_t run, cn_pool *pool);
 
-/* Runs a step; tells the tracer, if there is one (trace.c). */
+/* Tells each step, and the program's memory; either may be NULL. Fails if memory is short. */
+cn_status cn__program_tell(const cn__program *program, cn_planner planner, void *context,
+                           cn_memory *memory);
+
+/* What a tracer is told of a step, but for the time; running a step and telling the tracer, if
+ * there is one (trace.c). */
+cn_trace cn__trace_of(const cn__step *step);
 cn_status cn__run_traced(const cn__step *step, cn_pool *pool);
 
 /* ---- simplification (simplify.c) ---- */

@@ -25,20 +25,20 @@ static double milliseconds(void)
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
 }
 
-static void tell(const struct listener *l, const cn__step *step, double taken)
+cn_trace cn__trace_of(const cn__step *step)
 {
     const cn__node *node = step->node;
     cn_trace trace = {.operation = node->op->name,
                       .name = node->out[0]->name,
                       .algorithm = "",
+                      .choice = "",
                       .inputs = node->inputs < 4 ? node->inputs : 4,
-                      .out = &node->out[0]->shape,
-                      .milliseconds = taken};
+                      .out = &node->out[0]->shape};
     for (int i = 0; i < trace.inputs; i++)
         trace.in[i] = &node->in[i]->shape;
     if (node->op->tell != NULL)
         node->op->tell(step, &trace);
-    l->tracer(&trace, l->context);
+    return trace;
 }
 
 cn_status cn__run_traced(const cn__step *step, cn_pool *pool)
@@ -48,6 +48,8 @@ cn_status cn__run_traced(const cn__step *step, cn_pool *pool)
         return step->node->op->run(step, pool);
     double before = milliseconds();
     cn_status status = step->node->op->run(step, pool);
-    tell(l, step, milliseconds() - before);
+    cn_trace trace = cn__trace_of(step);
+    trace.milliseconds = milliseconds() - before;
+    l->tracer(&trace, l->context);
     return status;
 }

@@ -19,6 +19,17 @@ static cn_function *function_of(cn_model *model)
     return function;
 }
 
+cn_status cn_model_plan(cn_model *model, const cn_shape *in, cn_planner planner, void *context,
+                        cn_memory *memory)
+{
+    if (model == NULL || in == NULL)
+        return cn__fail_null_argument("cn_model_plan");
+    cn_function *function = function_of(model);
+    if (function == NULL)
+        return cn_error_status();
+    return cn_function_plan(function, in, false, planner, context, memory);
+}
+
 /* ---- rows of arrays ---- */
 
 static const char *elements(const cn_array *array)

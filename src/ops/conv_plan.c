@@ -1,5 +1,6 @@
 /* Planning a convolution: the tables of the three axes, the phases, the column blocks, the tasks.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "ops/conv_fold.h"
@@ -299,6 +300,18 @@ void cn_conv_plan_free(cn_conv_plan *plan)
 {
     if (plan != NULL)
         cn__arena_free(plan->arena);
+}
+
+void cn__plan_weigh(cn_conv_plan *plan, const char *algorithm, double cycles)
+{
+    size_t used = strlen(plan->choice);
+    (void)snprintf(plan->choice + used, sizeof plan->choice - used, "%s%s %.3g",
+                   used > 0 ? ", " : "", algorithm, 1e-6 * cycles);
+}
+
+const char *cn_conv_plan_choice(const cn_conv_plan *plan)
+{
+    return plan->choice;
 }
 
 const char *cn_conv_plan_algorithm(const cn_conv_plan *plan)

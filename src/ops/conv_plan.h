@@ -61,6 +61,7 @@ struct cn_conv_plan {
     cn_conv conv; /* with three axes and no zeros for defaults */
     cn_conv_pass pass;
     const char *algorithm;
+    char choice[200]; /* what was weighed, in words */
     const cn__kernels *kernels;
     cn__arena *arena; /* holds the plan's tables */
 
@@ -101,6 +102,9 @@ static inline int64_t cn__widest(const cn__kernels *kernels)
         most--;
     return most;
 }
+
+/* Notes an algorithm that is weighed against others. */
+void cn__plan_weigh(cn_conv_plan *plan, const char *algorithm, double cycles);
 
 /* Cuts `columns` columns into blocks of nearly equal numbers of vectors; `packed_columns` of whole
  * vectors. */
