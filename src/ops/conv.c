@@ -214,6 +214,7 @@ static void point_pixels(const cn_conv_plan *plan, const cn__conv_phase *phase, 
 /* The pixels of one tile, made ready. */
 typedef struct tile_pixels {
     int64_t rows;
+    bool inside; /* all in one line, with all taps inside the input */
     const float *in[cn__most_pointers];
     float *out[CN__MAX_ROWS];
 } tile_pixels;
@@ -234,10 +235,37 @@ static void own_output(const tile_pixels *tile, int64_t columns)
             __builtin_prefetch(tile->out[r] + n, 1, 2);
 }
 
-static void make_ready(const run_context *c, const place *at, const panel *part, int64_t rows,
-                       cn__pixel *pixel, tile_pixels *tile)
+static bool lies_inside(const cn__axis_phase *axis, int64_t first, int64_t count)
 {
+    return first >= axis->inside && first + count <= axis->inside_end;
+}
+
+/* The pixels behind those of the tile before, in the same line. */
+static void go_along(const place *at, const panel *part, const tile_pixels *before,
+                     cn__pixel *pixel, tile_pixels *tile)
+{
+    int64_t rows = tile->rows, in = rows * at->phase->axis[2]->in_step;
+    int64_t out = rows * at->phase->axis[2]->out_step;
+    for (int64_t i = 0; i < part->taps * rows; i++)
+        tile->in[i] = before->in[i] + in;
+    for (int64_t r = 0; r < rows; r++)
+        tile->out[r] = before->out[r] + out;
+    pixel->x += rows - 1;
+    cn__pixel_next(at->phase, pixel);
+}
+
+/* `before`: the tile whose pixels come before these; NULL for the first. */
+static void make_ready(const run_context *c, const place *at, const panel *part, int64_t rows,
+                       const tile_pixels *before, cn__pixel *pixel, tile_pixels *tile)
+{
+    const cn__axis_phase *const *axis = at->phase->axis;
     tile->rows = rows;
+    tile->inside = lies_inside(axis[0], pixel->z, 1) && lies_inside(axis[1], pixel->y, 1) &&
+                   lies_inside(axis[2], pixel->x, rows);
+    if (tile->inside && before != NULL && before->inside && before->rows == rows && pixel->x > 0) {
+        go_along(at, part, before, pixel, tile);
+        return;
+    }
     point_pixels(c->plan, at->phase, c->in + at->in + part->channel, c->out + at->out, part, rows,
                  pixel, tile->in, tile->out);
 }
@@ -252,11 +280,11 @@ static void run_panel(const run_context *c, const place *at, int64_t first, int6
     int64_t most = kernels->rows[at->block->vectors];
     cn__pixel pixel = cn__pixel_at(at->phase, first);
     bool own_ahead = c->plan->large_output && part->taps * part->depth >= least_depth;
-    make_ready(c, at, part, cn__min(most, end - first), &pixel, now);
+    make_ready(c, at, part, cn__min(most, end - first), NULL, &pixel, now);
     for (int64_t m = first; m < end; m += most) {
         int64_t left = end - m - most;
         if (left > 0)
-            make_ready(c, at, part, cn__min(most, left), &pixel, next);
+            make_ready(c, at, part, cn__min(most, left), now, &pixel, next);
         if (left > 0 && own_ahead)
             own_output(next, at->block->columns);
         tile.in = now->in;

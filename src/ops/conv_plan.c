@@ -89,6 +89,23 @@ static cn_status plan_taps(cn_conv_plan *plan, int axis, int64_t first, cn__axis
     return CN_OK;
 }
 
+static bool all_inside(const cn__axis_phase *phase, int64_t position)
+{
+    for (int64_t t = 0; t < phase->taps; t++)
+        if (phase->in[position * phase->taps + t] < 0)
+            return false;
+    return true;
+}
+
+static void find_inside(cn__axis_phase *phase)
+{
+    while (phase->inside < phase->count && !all_inside(phase, phase->inside))
+        phase->inside++;
+    phase->inside_end = phase->inside;
+    while (phase->inside_end < phase->count && all_inside(phase, phase->inside_end))
+        phase->inside_end++;
+}
+
 static cn_status plan_axis_phase(cn_conv_plan *plan, int axis, int64_t first, int64_t step,
                                  const int64_t strides[2], cn__axis_phase *phase)
 {
@@ -110,6 +127,9 @@ static cn_status plan_axis_phase(cn_conv_plan *plan, int axis, int64_t first, in
     }
     phase->in = in;
     phase->out = out;
+    find_inside(phase);
+    phase->in_step = (transposed ? 1 : conv->stride[axis]) * strides[0];
+    phase->out_step = step * strides[1];
     return CN_OK;
 }
 

@@ -19,6 +19,9 @@ typedef struct cn__axis_phase {
     const int64_t *in;  /* [count][taps]: offset of the input cell, -1 for padding */
     const int64_t *out; /* [count]: offset of the output cell */
     const int64_t *tap; /* [taps]: which tap of the kernel */
+    /* The positions at which all taps lie inside the input; there the offsets grow by a step. */
+    int64_t inside, inside_end;
+    int64_t in_step, out_step;
 } cn__axis_phase;
 
 typedef struct cn__axis {
