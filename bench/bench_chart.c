@@ -17,11 +17,11 @@ enum {
     row_height = 2 * line_height + 8,
     margin = 16,
     bars_from = 40 * CN__FONT_ADVANCE * zoom, /* the name, pass and threads stand before */
-    peak_width = 500,                         /* of a share of 1; the widest bar has most_share */
+    peak_width = 320,                         /* of a share of 1; the widest bar has most_share */
     letters_behind = 44 * CN__FONT_ADVANCE * zoom
 };
 
-static const double most_share = 1.6;
+static const double most_share = 3.2;
 
 typedef struct contender {
     char name[48];

@@ -168,7 +168,8 @@ def measure(workers, task, threads, isa, settings, folder):
         own = worker is workers[0]
         yield report.Result(task.name, task.pass_, threads, isa or "best", "cornu" if own else f"{worker.name} {variant}",
                             statistics.median(taken), min(taken), 1e-6 * flop / min(taken), max(peaks),
-                            int(packed) if own else 0, int(scratch) if own else 0, algorithm if own else "")
+                            int(packed) if own else 0, int(scratch) if own else 0, algorithm if own else "",
+                            task.kind, task.bytes)
 
 
 # ---- all ----
@@ -212,12 +213,15 @@ def main():
     if not results:
         sys.exit("script/bench: nothing was measured")
     print("\nShares of the FMA peak\n", *report.summary(results, report.read_elsewhere(HERE / "peers.tsv")), sep="\n")
+    print("\nAgainst the best peer, here or elsewhere\n",
+          *report.means(results, report.read_elsewhere(HERE / "peers.tsv")), sep="\n")
     print(f"\n{settings.made / 'results.tsv'} has all numbers.")
-    chart = settings.build / "bench/bench_chart"
-    if chart.is_file():
-        picture = settings.made / "chart.png"
-        if subprocess.run([chart, settings.made / "results.tsv", picture], check=False).returncode == 0:
-            print(f"{picture} is a chart of the shares.")
+    for program, name, what in (("bench_chart", "chart.png", "a chart of the shares"),
+                                ("bench_roofline", "roofline.png", "speed over work for each byte")):
+        program, picture = settings.build / "bench" / program, settings.made / name
+        if program.is_file() and subprocess.run([program, settings.made / "results.tsv", picture],
+                                                check=False).returncode == 0:
+            print(f"{picture} is {what}.")
 
 
 main()

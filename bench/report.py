@@ -1,5 +1,6 @@
 """The tables, and results.tsv."""
 
+import math
 from dataclasses import astuple, dataclass, fields
 
 BAR = 40  # letters for the FMA peak
@@ -20,6 +21,8 @@ class Result:
     packed_bytes: int  # Cornu's alone
     scratch_bytes: int
     algorithm: str
+    kind: str
+    bytes: int
 
     @property
     def share(self):
@@ -88,6 +91,21 @@ def summary(results, elsewhere):
         yield "    " + bar("=", cornu.share)
         if peer:
             yield "    " + bar("-", peer.share)
+
+
+def means(results, elsewhere):
+    """For each kind and pass: the shares over those of the best peer, measured here or elsewhere."""
+    yield f"{'kind':8} {'pass':7} {'thr':>3} {'isa':7} {'mean':>6} {'least':>6}  (geometric mean; least: row)"
+    ratios = {}
+    for (name, pass_, threads, isa), group in grouped(results).items():
+        cornu, peer = next(r for r in group if r.is_cornu), best_peer(group)
+        share = max(peer.share if peer else 0, elsewhere.get((name, pass_), (0, ""))[0])
+        if share > 0:
+            ratios.setdefault((cornu.kind, pass_, threads, isa), []).append((cornu.share / share, name))
+    for (kind, pass_, threads, isa), found in ratios.items():
+        mean = math.exp(sum(math.log(ratio) for ratio, _ in found) / len(found))
+        least, name = min(found)
+        yield f"{kind:8} {pass_:7} {threads:3} {isa:7} {mean:6.2f} {least:6.2f}  {name}"
 
 
 def bar(letter, share):

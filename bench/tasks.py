@@ -11,7 +11,9 @@ class Task:
     name: str
     pass_: str
     request: str  # without the folder
+    kind: str  # conv, convT or net
     flop: float = 0  # useful ones; 0: Cornu tells
+    bytes: int = 0  # of input, output and kernel: the least that an operation reads and writes
 
 
 def same(extent, size, stride):
@@ -39,10 +41,11 @@ def operations(path, passes):
         before_h, oh = geometry(transposed, padding, h, kh, sh)
         before_w, ow = geometry(transposed, padding, w, kw, sw)
         pixels = h * w if transposed else oh * ow
+        arrays = n * ic * h * w + n * oc * oh * ow + ic * oc * kh * kw // int(groups)
         flop = 2 * n * ic * oc * kh * kw * pixels // int(groups)
         for pass_ in passes:
             numbers = (n, ic, h, w, oc, kh, kw, sh, sw, before_h, before_w, oh, ow, groups)
-            yield Task(name, pass_, " ".join(map(str, ("op", pass_, op, *numbers))), flop)
+            yield Task(name, pass_, " ".join(map(str, ("op", pass_, op, *numbers))), op, flop, 4 * arrays)
 
 
 def networks(path):
@@ -50,4 +53,5 @@ def networks(path):
         words = line.split()
         if words[:1] == ["case"]:
             name, network, batch, loss = words[1:]
-            yield Task(name, "predict" if loss == "predict" else "train", f"net {path} {network} {batch} {loss}")
+            yield Task(name, "predict" if loss == "predict" else "train", f"net {path} {network} {batch} {loss}",
+                       "net")
