@@ -31,12 +31,16 @@ typedef struct strip {
     int64_t open_end, closed_end; /* lines of output begun and written so far */
 } strip;
 
-enum { most_pieces = 64 /* of a block: each has a column */ };
+enum {
+    most_cells = 256, /* that are computed together */
+    most_pieces = 64  /* of a block: each has a column */
+};
 
 typedef struct memory {
     _Alignas(64) float lines[cn__spread_lines];
     _Alignas(64) float sums[cn__spread_sums + 16]; /* a vector beyond the last row is read */
     const float *in[cn__most_pointers];
+    float *out[most_cells];
     cn__spread_piece piece[most_pieces];
 } memory;
 
@@ -129,36 +133,51 @@ static void point(const context *c, const strip *s, int64_t q, int64_t x, int64_
         }
 }
 
-/* The products of `count` cells of line q from x on with a block of columns. */
-static void multiply(const context *c, const strip *s, const cn__column_block *block, int64_t q,
-                     int64_t x, int64_t count, memory *m)
+/* Some neighbouring cells of a line, in tiles of nearly equal size. */
+typedef struct chunk {
+    int64_t x, count, tiles;
+} chunk;
+
+static int64_t tile_first(const chunk *cells, int64_t tile)
+{
+    return cells->count * tile / cells->tiles;
+}
+
+/* Pointers to the cells of all tiles, one tile after the other. */
+static void point_chunk(const context *c, const strip *s, int64_t q, const chunk *cells, memory *m)
+{
+    for (int64_t t = 0; t < cells->tiles; t++) {
+        int64_t first = tile_first(cells, t), rows = tile_first(cells, t + 1) - first;
+        point(c, s, q, cells->x + first, rows, m->in + first * s->phase->taps);
+    }
+}
+
+/* The products of a chunk with a block of columns. */
+static void multiply(const context *c, const strip *s, const cn__column_block *block,
+                     const chunk *cells, memory *m)
 {
     static const _Alignas(64) float start[CN__MAX_VECTORS * 16];
     const cn_conv_plan *plan = c->plan;
     const cn__fold_phase *phase = s->phase;
     int64_t width = block->vectors * plan->kernels->lanes;
-    int64_t most = plan->kernels->rows[block->vectors];
-    int64_t tiles = cn__ceil_div(count, most);
-    float *out[CN__MAX_ROWS];
     cn__tile tile = {.taps = phase->taps,
                      .depth = phase->depth,
-                     .in = m->in,
                      .weights =
                          c->packed + phase->packed + phase->taps * phase->depth * block->packed,
                      .weights_tap = phase->depth * width,
                      .start = start,
-                     .out = out,
                      .columns = width,
                      .low = -INFINITY,
                      .high = INFINITY};
-    for (int64_t t = 0, first = 0; t < tiles; t++) {
-        int64_t end = count * (t + 1) / tiles, rows = end - first;
-        point(c, s, q, x + first, rows, m->in);
-        for (int64_t r = 0; r < rows; r++)
-            out[r] = m->sums + (first + r) * width;
-        tile.ahead = block == phase->block ? m->in[phase->taps * rows - 1] + plan->depth : NULL;
+    for (int64_t i = 0; i < cells->count; i++)
+        m->out[i] = m->sums + i * width;
+    for (int64_t t = 0; t < cells->tiles; t++) {
+        int64_t first = tile_first(cells, t), rows = tile_first(cells, t + 1) - first;
+        tile.in = m->in + first * phase->taps;
+        tile.out = m->out + first;
+        /* the cells of the next tile follow those of the last tap */
+        tile.ahead = block == phase->block ? tile.in[phase->taps * rows - 1] + plan->depth : NULL;
         plan->kernels->tile[block->vectors][rows](&tile);
-        first = end;
     }
 }
 
@@ -181,30 +200,39 @@ static int64_t find_pieces(const context *c, const strip *s, const cn__column_bl
     return pieces;
 }
 
-/* All that a line of cells adds. */
-static void run_line(const context *c, const strip *s, int64_t q, memory *m)
+static void run_chunk(const context *c, const strip *s, int64_t q, const chunk *cells, memory *m)
 {
     const cn_conv_plan *plan = c->plan;
     const cn__fold_phase *phase = s->phase;
-    int64_t cells = s->cell_end - s->cell_first;
-    int64_t most = cn__spread_sums / (phase->block[0].vectors * plan->kernels->lanes);
-    int64_t chunks = cn__ceil_div(cells, most);
-    for (int64_t i = 0; i < chunks; i++) {
-        int64_t first = cells * i / chunks, count = cells * (i + 1) / chunks - first;
-        int64_t x = s->cell_first + first;
-        for (int64_t b = 0; b < phase->blocks; b++) {
-            const cn__column_block *block = &phase->block[b];
-            cn__spread work = {.sums = m->sums,
-                               .rows = count,
-                               .width = block->vectors * plan->kernels->lanes,
-                               .step = phase->axis[2]->step * plan->columns,
-                               .pieces = find_pieces(c, s, block, q, x, m),
-                               .piece = m->piece};
-            if (work.pieces == 0)
-                continue;
-            multiply(c, s, block, q, x, count, m);
-            plan->kernels->spread(&work);
-        }
+    point_chunk(c, s, q, cells, m);
+    for (int64_t b = 0; b < phase->blocks; b++) {
+        const cn__column_block *block = &phase->block[b];
+        cn__spread work = {.sums = m->sums,
+                           .rows = cells->count,
+                           .width = block->vectors * plan->kernels->lanes,
+                           .step = phase->axis[2]->step * plan->columns,
+                           .pieces = find_pieces(c, s, block, q, cells->x, m),
+                           .piece = m->piece};
+        if (work.pieces == 0)
+            continue;
+        multiply(c, s, block, cells, m);
+        plan->kernels->spread(&work);
+    }
+}
+
+/* All that a line of cells adds. */
+static void run_line(const context *c, const strip *s, int64_t q, memory *m)
+{
+    const cn__fold_phase *phase = s->phase;
+    const cn__kernels *kernels = c->plan->kernels;
+    int vectors = phase->block[phase->blocks - 1].vectors; /* of the widest block */
+    int64_t most = cn__spread_sums / (vectors * kernels->lanes);
+    most = cn__min(cn__min(most, most_cells), cn__most_pointers / cn__max(1, phase->taps));
+    int64_t all = s->cell_end - s->cell_first, chunks = cn__ceil_div(all, most);
+    for (int64_t i = 0; i < chunks && phase->taps > 0; i++) {
+        int64_t first = all * i / chunks, count = all * (i + 1) / chunks - first;
+        chunk cells = {s->cell_first + first, count, cn__ceil_div(count, kernels->rows[vectors])};
+        run_chunk(c, s, q, &cells, m);
     }
 }
 
