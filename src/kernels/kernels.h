@@ -61,6 +61,19 @@ typedef struct cn__depthwise_gradient {
     float *out;            /* [channels] */
 } cn__depthwise_gradient;
 
+/* Adds parts of the rows of a matrix to where they belong: for r < rows and each piece
+ *     to[r * step + n] += sums[r * width + from + n] for n < count.
+ * Up to a vector beyond the ends of the pieces is read, and zero is added to what is there. */
+typedef struct cn__spread_piece {
+    int64_t from, count;
+    float *to;
+} cn__spread_piece;
+typedef struct cn__spread {
+    const float *sums;
+    int64_t rows, width, step, pieces;
+    const cn__spread_piece *piece;
+} cn__spread;
+
 /* Minimal filtering of `taps` x `taps` taps with `points` x `points` multiplications, which give
  * (points - taps + 1)^2 outputs; see winograd.c. At least `lanes` channels. */
 typedef struct cn__winograd_output {
@@ -124,6 +137,7 @@ typedef struct cn__kernels {
     const cn__outer_kernel (*outer)[CN__MAX_ROWS + 1];
     void (*depthwise)(const cn__depthwise *depthwise);
     void (*depthwise_gradient)(const cn__depthwise_gradient *gradient);
+    void (*spread)(const cn__spread *spread);
     const cn__winograd *winograd; /* [CN__WINOGRAD_COUNT] */
 
     cn__unary_kernel unary[CN_UNARY_COUNT];

@@ -9,6 +9,7 @@ extern const cn__outer_kernel CN__K(outer)[CN__MAX_VECTORS + 1][CN__MAX_ROWS + 1
 extern const cn__winograd CN__K(winograd)[CN__WINOGRAD_COUNT];
 void CN__K(depthwise)(const cn__depthwise *);
 void CN__K(depthwise_gradient)(const cn__depthwise_gradient *);
+void CN__K(spread)(const cn__spread *);
 float CN__K(peak)(int64_t, double *);
 double CN__K(sum)(const float *, int64_t);
 float CN__K(maximum)(const float *, int64_t);
@@ -48,6 +49,7 @@ const cn__kernels CN__K(kernels) = {
     .outer = CN__K(outer),
     .depthwise = CN__K(depthwise),
     .depthwise_gradient = CN__K(depthwise_gradient),
+    .spread = CN__K(spread),
     .winograd = CN__K(winograd),
 #define UNARY(NAME, name) [CN_##NAME] = CN__K(unary_##name),
     .unary = {CN_UNARY_LIST(UNARY)},

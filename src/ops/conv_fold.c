@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "ops/conv_planar.h"
+#include "ops/conv_spread.h"
 
 enum { most_rows = CN__MAX_ROWS, widest = 64 };
 
@@ -60,7 +61,8 @@ static void pack_task(void *context, size_t index)
         b -= phase->blocks;
     const cn__column_block *block = &phase->block[b];
     int64_t end = block->first + block->columns;
-    int64_t width = plan->fold->planar ? block->columns : block->vectors * plan->kernels->lanes;
+    int64_t width = plan->fold->kind == CN__FOLD_PLANES ? block->columns
+                                                        : block->vectors * plan->kernels->lanes;
     int64_t cells = phase->taps * phase->merged;
     float *packed = c->packed + phase->packed + phase->taps * phase->depth * block->packed;
     for (int64_t cell = 0; cell < cells; cell++, packed += plan->depth * width) {
@@ -389,8 +391,12 @@ static void run_task(void *context, size_t index)
 void cn__fold_run(const cn_conv_plan *plan, const float *in, const float *packed, const float *bias,
                   cn_clamp clamp, float *out, cn_pool *pool)
 {
-    if (plan->fold->planar) {
+    if (plan->fold->kind == CN__FOLD_PLANES) {
         cn__planar_run(plan, in, packed, bias, clamp, out, pool);
+        return;
+    }
+    if (plan->fold->kind == CN__FOLD_SPREAD) {
+        cn__spread_run(plan, in, packed, bias, clamp, out, pool);
         return;
     }
     run_context context = {

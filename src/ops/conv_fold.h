@@ -31,13 +31,24 @@ typedef struct cn__fold_phase {
     cn__column_block *block;
     int64_t packed;     /* where its kernel begins in the packed kernel, in floats */
     int64_t image_runs; /* runs in one image */
-    int64_t chunk_runs; /* runs of a task; in planes: groups of lines */
-    int64_t lines;      /* in planes: lines of runs that are computed together */
+    int64_t chunk_runs; /* runs of a task; in planes: groups of lines; spread: images */
+    int64_t lines;      /* in planes: lines of runs computed together; spread: of output kept */
+    /* Spread: parts of an image's lines, and positions of a line that are computed together. */
+    int64_t parts, positions;
     int64_t first_task, tasks;
 } cn__fold_phase;
 
+/* How the runs are computed: by the tile, in planes (conv_planar.h), or overlapping
+ * (conv_spread.h). */
+typedef enum cn__fold_kind {
+    CN__FOLD_TILES,
+    CN__FOLD_PLANES,
+    CN__FOLD_SPREAD,
+    CN__FOLD_KINDS
+} cn__fold_kind;
+
 struct cn__fold {
-    bool planar; /* computed in planes, see conv_planar.h */
+    cn__fold_kind kind;
     int64_t phases;
     cn__fold_phase *phase;
     int64_t blocks, tasks; /* of all phases */

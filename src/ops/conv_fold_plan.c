@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "ops/conv_planar.h"
+#include "ops/conv_spread.h"
 
 /* Costs in multiply-adds of one vector, two of which a processor does at a time. Found by timing.
  */
@@ -18,7 +19,7 @@ enum {
 static const double worth = 0.92;
 
 enum {
-    most_ways = 10,
+    most_ways = 12,
     most_columns = 64,              /* of a run of several strides */
     most_weights = 512 * 1024,      /* floats of a block's kernel */
     most_kernel = 64 * 1024 * 1024, /* floats of all kernels */
@@ -151,6 +152,20 @@ static cn_status find_ways(cn_conv_plan *plan, int axis, ways *found)
     return CN_OK;
 }
 
+/* The ways of spreading: runs of columns overlap, those of rows may. */
+static cn_status find_spread_ways(cn_conv_plan *plan, const ways found[3], ways spread[3])
+{
+    cn__fold_class *class = cn__arena_alloc(plan->arena, 2 * sizeof *class);
+    if (class == NULL)
+        return cn_error_status();
+    class[0] = cn__spread_class(plan, 1);
+    class[1] = cn__spread_class(plan, 2);
+    memcpy(spread, found, 2 * sizeof *spread);
+    spread[1].way[spread[1].count++] = (way){1, &class[0]};
+    spread[2] = (ways){1, {{1, &class[1]}}};
+    return CN_OK;
+}
+
 /* What one position costs that reads `taps` taps of `depth` and has `columns` columns. */
 static double position_cost(const cn_conv_plan *plan, int64_t taps, int64_t depth, int64_t columns)
 {
@@ -193,7 +208,7 @@ static cn__fold_phase phase_of(const cn_conv_plan *plan, const cn__fold_class *z
 }
 
 /* Infinite if the phase does not fit a task. */
-static double phase_cost(const cn_conv_plan *plan, const cn__fold_phase *phase)
+static double tiles_cost(const cn_conv_plan *plan, const cn__fold_phase *phase)
 {
     int64_t vectors = block_vectors(plan, phase->columns);
     double weights = (double)phase->taps * (double)phase->depth;
@@ -209,8 +224,13 @@ static double phase_cost(const cn_conv_plan *plan, const cn__fold_phase *phase)
     return cost * (double)phase->image_runs;
 }
 
+static double (*const phase_cost[])(const cn_conv_plan *,
+                                    const cn__fold_phase *) = {[CN__FOLD_TILES] = tiles_cost,
+                                                               [CN__FOLD_PLANES] = cn__planar_cost,
+                                                               [CN__FOLD_SPREAD] = cn__spread_cost};
+
 /* Goes through the phases of three ways: their cost, and the phases themselves if `to` is given. */
-static double all_phases(const cn_conv_plan *plan, const way *const axis[3], bool planar,
+static double all_phases(const cn_conv_plan *plan, const way *const axis[3], cn__fold_kind kind,
                          cn__fold_phase *to)
 {
     double cost = 0;
@@ -219,7 +239,7 @@ static double all_phases(const cn_conv_plan *plan, const way *const axis[3], boo
             for (int64_t x = 0; x < axis[2]->classes; x++) {
                 cn__fold_phase phase =
                     phase_of(plan, &axis[0]->class[z], &axis[1] -> class[y], &axis[2] -> class[x]);
-                cost += planar ? cn__planar_cost(plan, &phase) : phase_cost(plan, &phase);
+                cost += phase_cost[kind](plan, &phase);
                 if (to != NULL)
                     *to++ = phase;
             }
@@ -227,14 +247,15 @@ static double all_phases(const cn_conv_plan *plan, const way *const axis[3], boo
 }
 
 /* The cheapest combination of ways. */
-static double choose(const cn_conv_plan *plan, const ways found[3], bool planar, const way *best[3])
+static double choose(const cn_conv_plan *plan, const ways found[3], cn__fold_kind kind,
+                     const way *best[3])
 {
     double least = HUGE_VAL;
     for (int z = 0; z < found[0].count; z++)
         for (int y = 0; y < found[1].count; y++)
             for (int x = 0; x < found[2].count; x++) {
                 const way *axis[3] = {&found[0].way[z], &found[1].way[y], &found[2].way[x]};
-                double cost = all_phases(plan, axis, planar, NULL);
+                double cost = all_phases(plan, axis, kind, NULL);
                 if (cost >= least)
                     continue;
                 least = cost;
@@ -264,8 +285,10 @@ static cn_status finish(cn_conv_plan *plan, struct cn__fold *fold)
     for (int64_t p = 0; p < fold->phases; p++) {
         cn__fold_phase *phase = &fold->phase[p];
         int64_t width = phase->columns;
-        if (fold->planar) {
+        if (fold->kind == CN__FOLD_PLANES) {
             CN__TRY(cn__planar_finish(plan, phase));
+        } else if (fold->kind == CN__FOLD_SPREAD) {
+            CN__TRY(cn__spread_finish(plan, phase, &width));
         } else {
             CN__TRY(cn__plan_blocks(plan, phase->columns, &phase->blocks, &phase->block, &width));
             cut_into_tasks(plan, all, phase);
@@ -281,13 +304,32 @@ static cn_status finish(cn_conv_plan *plan, struct cn__fold *fold)
     fold->zeros = cn__arena_alloc(plan->arena, (size_t)deepest * sizeof(float));
     if (fold->zeros == NULL)
         return cn_error_status();
-    fold->name = fold->planar       ? "planar"
-                 : members == 1     ? "by line"
-                 : plan->phases > 1 ? "phases as channels"
-                                    : "pixels as channels";
+    fold->name = fold->kind == CN__FOLD_PLANES   ? "planar"
+                 : fold->kind == CN__FOLD_SPREAD ? "spread"
+                 : members == 1                  ? "by line"
+                 : plan->phases > 1              ? "phases as channels"
+                                                 : "pixels as channels";
     plan->packed_floats = packed;
     plan->fold = fold;
     return CN_OK;
+}
+
+/* The cheapest way to fold, if it is cheaper than `least`: false else. */
+static bool choose_kind(const cn_conv_plan *plan, const ways found[3], const ways spread[3],
+                        double least, cn__fold_kind *kind, const way *best[3])
+{
+    bool chosen = false;
+    for (int i = 0; i < CN__FOLD_KINDS; i++) {
+        const way *here[3] = {0};
+        double cost = choose(plan, i == CN__FOLD_SPREAD ? spread : found, (cn__fold_kind)i, here);
+        if (!(cost < least))
+            continue;
+        least = cost;
+        *kind = (cn__fold_kind)i;
+        memcpy(best, here, sizeof here);
+        chosen = true;
+    }
+    return chosen;
 }
 
 cn_status cn__fold_plan(cn_conv_plan *plan)
@@ -298,28 +340,23 @@ cn_status cn__fold_plan(cn_conv_plan *plan)
     /* full vectors and long sums leave nothing to be saved */
     if (plan->columns % plan->kernels->lanes == 0 && plan->depth >= 64)
         return CN_OK;
-    ways found[3] = {0};
+    ways found[3] = {0}, spread[3] = {0};
     for (int axis = 0; axis < 3; axis++)
         CN__TRY(find_ways(plan, axis, &found[axis]));
-    const way *first[3] = {&found[0].way[0], &found[1].way[0], &found[2].way[0]}, *best[3],
-              *other[3];
-    memcpy(best, first, sizeof best);
-    memcpy(other, first, sizeof other);
-    double cost = choose(plan, found, false, best), in_planes = choose(plan, found, true, other);
-    bool planar = in_planes < cost;
-    if (!(fmin(cost, in_planes) < worth * direct_cost(plan)))
+    CN__TRY(find_spread_ways(plan, found, spread));
+    cn__fold_kind kind = CN__FOLD_TILES;
+    const way *best[3] = {0};
+    if (!choose_kind(plan, found, spread, worth * direct_cost(plan), &kind, best))
         return CN_OK;
-    if (planar)
-        memcpy(best, other, sizeof best);
     struct cn__fold *fold = cn__arena_alloc(plan->arena, sizeof *fold);
     if (fold == NULL)
         return cn_error_status();
-    fold->planar = planar;
+    fold->kind = kind;
     fold->phases = best[0]->classes * best[1]->classes * best[2]->classes;
     fold->phase = cn__arena_alloc(plan->arena, (size_t)fold->phases * sizeof *fold->phase);
     if (fold->phase == NULL)
         return cn_error_status();
-    all_phases(plan, best, planar, fold->phase);
+    all_phases(plan, best, kind, fold->phase);
     return finish(plan, fold);
 }
 

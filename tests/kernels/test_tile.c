@@ -177,6 +177,45 @@ static void test_transpose(void **state)
                 check_transpose(tables[t], rows, columns);
 }
 
+/* Pieces of several lines, with room for a vector beside them, in which nothing may change. */
+static void check_spread(const cn__kernels *k, int64_t rows, int64_t step)
+{
+    enum { most = 3, room = 2048 };
+    cn__spread_piece piece[most];
+    float *sums = test_floats(room), *out = test_floats(most * room);
+    double exact[most * room];
+    int64_t width = test_int(1, 60), line = room;
+    for (int64_t i = 0; i < most * room; i++)
+        exact[i] = (double)out[i];
+    for (int p = 0; p < most; p++) {
+        int64_t from = test_int(0, width - 1), count = test_int(1, width - from);
+        int64_t at = p * line + test_int(0, 40);
+        piece[p] = (cn__spread_piece){.from = from, .count = count, .to = out + at};
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t n = 0; n < count; n++)
+                exact[at + r * step + n] += (double)sums[r * width + from + n];
+    }
+    k->spread(&(cn__spread){sums, rows, width, step, most, piece});
+    for (int64_t i = 0; i < most * room; i++)
+        if (!(fabs((double)out[i] - exact[i]) <= 1e-4))
+            fail_msg("%s spread of %lld rows, step %lld: element %lld is %g, not %g", k->name,
+                     (long long)rows, (long long)step, (long long)i, (double)out[i], exact[i]);
+    free(sums);
+    free(out);
+}
+
+static void test_spread(void **state)
+{
+    (void)state;
+    const cn__kernels *tables[8];
+    int count = cn__kernels_all(tables);
+    test_seed();
+    for (int t = 0; t < count; t++)
+        for (int64_t rows = 0; rows <= 30; rows++)
+            for (int64_t step = 1; step <= 40; step += test_int(1, 5))
+                check_spread(tables[t], rows, step);
+}
+
 static void test_tiles(void **state)
 {
     (void)state;
@@ -266,6 +305,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_tiles), cmocka_unit_test(test_outers),
                                        cmocka_unit_test(test_transpose),
+                                       cmocka_unit_test(test_spread),
                                        cmocka_unit_test(test_depthwise)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,7 +23,11 @@ enum { configurations = 400 };
 static struct {
     const char *name;
     int count;
-} chosen[] = {{"planar", 0}, {"phases as channels", 0}, {"pixels as channels", 0}, {"by line", 0}};
+} chosen[] = {{"spread", 0},
+              {"planar", 0},
+              {"phases as channels", 0},
+              {"pixels as channels", 0},
+              {"by line", 0}};
 
 static void count_algorithm(const cn_conv_plan *plan)
 {
@@ -166,6 +170,13 @@ static const cn_conv layers[] = {
      .stride = {8, 8}},
     {.rank = 2, .in_channels = 3, .out_channels = 32, .in = {40, 37}, .kernel = {3, 3}},
     {.rank = 2, .in_channels = 32, .out_channels = 3, .in = {40, 37}, .kernel = {3, 3}},
+    {.rank = 2, .in_channels = 24, .out_channels = 3, .in = {5, 701}, .kernel = {7, 7}},
+    {.rank = 2,
+     .in_channels = 33,
+     .out_channels = 5,
+     .in = {19, 500},
+     .kernel = {4, 4},
+     .stride = {2, 2}},
     {.rank = 1, .in_channels = 100, .out_channels = 1, .in = {30}, .kernel = {128}, .stride = {32}},
 };
 
