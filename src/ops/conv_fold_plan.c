@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "ops/conv_line.h"
 #include "ops/conv_planar.h"
 
 /* Costs in multiply-adds of one vector, two of which a processor does at a time. Found by timing.
@@ -267,7 +268,8 @@ static cn_status finish(cn_conv_plan *plan, struct cn__fold *fold)
         if (fold->planar) {
             CN__TRY(cn__planar_finish(plan, phase));
         } else {
-            CN__TRY(cn__plan_blocks(plan, phase->columns, &phase->blocks, &phase->block, &width));
+            CN__TRY(cn__plan_blocks(plan, phase->columns, cn__widest(plan->kernels), &phase->blocks,
+                                    &phase->block, &width));
             cut_into_tasks(plan, all, phase);
         }
         phase->first_task = fold->tasks;
@@ -282,7 +284,7 @@ static cn_status finish(cn_conv_plan *plan, struct cn__fold *fold)
     if (fold->zeros == NULL)
         return cn_error_status();
     fold->name = fold->planar       ? "planar"
-                 : members == 1     ? "by line"
+                 : members == 1     ? "cells as channels"
                  : plan->phases > 1 ? "phases as channels"
                                     : "pixels as channels";
     plan->packed_floats = packed;
@@ -306,8 +308,11 @@ cn_status cn__fold_plan(cn_conv_plan *plan)
     memcpy(best, first, sizeof best);
     memcpy(other, first, sizeof other);
     double cost = choose(plan, found, false, best), in_planes = choose(plan, found, true, other);
+    double by_line = cn__line_cost(plan), direct = worth * direct_cost(plan);
+    if (by_line < direct && by_line <= fmin(cost, in_planes))
+        return cn__line_plan(plan);
     bool planar = in_planes < cost;
-    if (!(fmin(cost, in_planes) < worth * direct_cost(plan)))
+    if (!(fmin(cost, in_planes) < direct))
         return CN_OK;
     if (planar)
         memcpy(best, other, sizeof best);

@@ -23,7 +23,11 @@ enum { configurations = 400 };
 static struct {
     const char *name;
     int count;
-} chosen[] = {{"planar", 0}, {"phases as channels", 0}, {"pixels as channels", 0}, {"by line", 0}};
+} chosen[] = {{"planar", 0},
+              {"phases as channels", 0},
+              {"pixels as channels", 0},
+              {"by line", 0},
+              {"cells as channels", 0}};
 
 static void count_algorithm(const cn_conv_plan *plan)
 {
