@@ -14,10 +14,10 @@ enum {
 };
 
 enum {
-    most_pixels = 4096,       /* of a strip */
-    most_depth = 16,          /* input channels */
-    near_weights = 64 * 1024, /* floats that are read for each line at no cost */
-    most_weights = 256 * 1024,
+    most_pixels = 4096,        /* of a strip */
+    most_depth = 16,           /* input channels */
+    near_weights = 6 * 1024,   /* floats of a block's kernel */
+    most_weights = 256 * 1024, /* and of the whole */
     wanted_tasks = 32
 };
 static const double task_multiplications = 1 << 20;
@@ -47,9 +47,10 @@ static struct cn__line_conv shape_of(const cn_conv_plan *plan)
     line.strips = cn__ceil_div(conv->out[2], line.pixels);
     line.pixels = cn__ceil_div(conv->out[2], line.strips);
     line.copied = first + (line.pixels - 1) * step;
-    /* Where the kernel comes from afar, more pixels share what is read of it. */
+    /* Where a block's kernel does not stay in the first-level cache, more pixels share what is read
+     * of it. */
     line.widest = cn__widest(plan->kernels);
-    if (weights_of(plan, &line) > near_weights)
+    if (line.taps * line.depth * line.widest * plan->kernels->lanes > near_weights)
         line.widest = cn__min(line.widest, 2);
     return line;
 }
