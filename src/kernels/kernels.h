@@ -27,14 +27,15 @@ typedef struct cn__tile {
 } cn__tile;
 typedef void (*cn__tile_kernel)(const cn__tile *tile);
 
-/* The same sum for pixels in a row, each `in_step` floats after the last in the input and `out_step`
- * in the output: `tiles` times as many pixels as the kernel has rows. */
+/* The same sum for pixels in a row, each `in_step` floats after the last in the input and
+ * `out_step` in the output: `tiles` times as many pixels as the kernel has rows. */
 typedef struct cn__line {
     int64_t taps, depth;
-    const float *const *in; /* [taps]: what the first pixel reads */
-    int64_t in_step;
-    const float *weights; /* [taps][depth][vectors * lanes], aligned */
-    const float *start;   /* [vectors * lanes]: the bias, aligned */
+    const float *const *in; /* [taps]: what the first pixel reads is `in_at` floats further */
+    const int64_t *which;   /* [taps]: of the kernel's taps */
+    int64_t in_at, in_step;
+    const float *weights; /* [all taps][depth][vectors * lanes], aligned */
+    const float *start;   /* [vectors * lanes]: the bias */
     float *out;
     int64_t out_step;
     int64_t columns; /* channels to store: fills all vectors but the last, which it fills in part */

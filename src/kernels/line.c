@@ -17,9 +17,10 @@ typedef struct accumulators {
 } accumulators;
 
 /* Adds one tap: `from` is the first row's input. */
-static inline __attribute__((always_inline)) const float *
-add_tap(const float *from, int64_t step, int64_t depth, const float *w, const int rows,
-        const int vectors, accumulators *acc)
+static inline __attribute__((always_inline)) void add_tap(const float *from, int64_t step,
+                                                          int64_t depth, const float *w,
+                                                          const int rows, const int vectors,
+                                                          accumulators *acc)
 {
     const int bases = (rows + apart - 1) / apart;
     const float *in[most_bases];
@@ -45,7 +46,6 @@ add_tap(const float *from, int64_t step, int64_t depth, const float *w, const in
         for (int b = 0; b < bases; b++)
             in[b]++;
     }
-    return w;
 }
 
 static inline __attribute__((always_inline)) void clamp(const cn__line *line, const int rows,
@@ -82,7 +82,8 @@ static inline __attribute__((always_inline)) void line_body(const cn__line *line
                                                             const int rows, const int vectors)
 {
     float *out = line->out;
-    int64_t in = 0, last = line->columns - (vectors - 1) * CN__LANES;
+    int64_t in = line->in_at, last = line->columns - (vectors - 1) * CN__LANES;
+    int64_t tap = line->depth * vectors * CN__LANES;
     for (; tiles > 0; tiles--, in += rows * line->in_step, out += rows * line->out_step) {
         accumulators acc;
         CN__UNROLL
@@ -93,9 +94,9 @@ static inline __attribute__((always_inline)) void line_body(const cn__line *line
             for (int v = 0; v < vectors; v++)
                 acc.of[r][v] = cn__load(start + v * CN__LANES);
         }
-        const float *w = line->weights;
         for (int64_t t = 0; t < line->taps; t++)
-            w = add_tap(line->in[t] + in, line->in_step, line->depth, w, rows, vectors, &acc);
+            add_tap(line->in[t] + in, line->in_step, line->depth,
+                    line->weights + line->which[t] * tap, rows, vectors, &acc);
         if (line->low > -INFINITY || line->high < INFINITY)
             clamp(line, rows, vectors, &acc);
         store(out, line->out_step, last, rows, vectors, &acc);

@@ -22,10 +22,12 @@ typedef struct strip {
     int64_t first, pixels;
     int64_t offset, from, end, floats;
     split split[CN__MAX_VECTORS + 1];
+    cn__line line;
     int64_t holds[cn__line_copies]; /* which line each copy is of */
     const float *in[cn__line_taps];
+    int64_t which[cn__line_taps];
     _Alignas(64) float start[CN__MAX_VECTORS * 16]; /* of the last block, which may not be full */
-    _Alignas(64) float copies[cn__line_copied];     /* the first are zeros */
+    _Alignas(64) float copies[cn__line_copied];
 } strip;
 
 /* Where an output line stands. */
@@ -33,18 +35,14 @@ typedef struct line_at {
     int64_t image, z, y;
 } line_at;
 
-/* What the strip's first pixel reads of a line of the input. */
-static const float *line_of(const run_context *c, const line_at *at, int64_t z, int64_t tap_z,
-                            int64_t y, strip *s)
+/* What the strip's first pixel reads of line `number` of the input: of the line itself if all is
+ * inside it, else of a copy with zeros around. */
+static const float *line_of(const run_context *c, int64_t number, int64_t slot, strip *s)
 {
     const cn_conv *conv = &c->plan->conv;
-    if (z < 0 || z >= conv->in[0] || y < 0 || y >= conv->in[1])
-        return s->copies;
-    int64_t number = (at->image * conv->in[0] + z) * conv->in[1] + y;
     const float *line = c->in + number * conv->in[2] * conv->in_channels;
     if (s->from == 0 && s->end == s->floats)
         return line + s->offset;
-    int64_t slot = 1 + tap_z * c->plan->line->span + y % c->plan->line->span;
     float *copy = s->copies + slot * s->floats;
     if (s->holds[slot] != number)
         memcpy(copy + s->from, line + (s->offset + s->from),
@@ -53,35 +51,42 @@ static const float *line_of(const run_context *c, const line_at *at, int64_t z, 
     return copy;
 }
 
+/* The taps whose lines lie inside the image. */
 static void point_in(const run_context *c, const line_at *at, strip *s)
 {
     const cn_conv *conv = &c->plan->conv;
-    int64_t taps = conv->kernel[2] / c->plan->line->merged;
-    int64_t z = at->z * conv->stride[0] - conv->before[0];
-    const float **to = s->in;
-    for (int64_t i = 0; i < conv->kernel[0]; i++, z += conv->dilation[0]) {
+    const struct cn__line_conv *line = c->plan->line;
+    int64_t across = conv->kernel[2] / line->merged, found = 0;
+    for (int64_t i = 0; i < conv->kernel[0]; i++) {
+        int64_t z = at->z * conv->stride[0] - conv->before[0] + i * conv->dilation[0];
+        if (z < 0 || z >= conv->in[0])
+            continue;
         int64_t y = at->y * conv->stride[1] - conv->before[1];
         for (int64_t j = 0; j < conv->kernel[1]; j++, y += conv->dilation[1]) {
-            const float *line = line_of(c, at, z, i, y, s);
-            for (int64_t t = 0; t < taps; t++)
-                *to++ = line + t * conv->dilation[2] * conv->in_channels;
+            if (y < 0 || y >= conv->in[1])
+                continue;
+            const float *from = line_of(c, (at->image * conv->in[0] + z) * conv->in[1] + y,
+                                        i * line->span + y % line->span, s);
+            for (int64_t t = 0; t < across; t++, found++) {
+                s->in[found] = from + t * conv->dilation[2] * conv->in_channels;
+                s->which[found] = (i * conv->kernel[1] + j) * across + t;
+            }
         }
     }
+    s->line.taps = found;
 }
 
-/* The kernel for the line's pixels, in two parts. */
-static void run_tiles(const cn__line_kernel *kernel, const split *in_tiles, cn__line line)
+/* All of the strip's pixels for one block of output channels. */
+static void run_block(const cn__line_kernel *kernel, const split *in_tiles, cn__line *line)
 {
-    const float *in[cn__line_taps];
-    if (in_tiles->larger > 0) {
-        kernel[in_tiles->rows + 1](&line, in_tiles->larger);
-        int64_t done = in_tiles->larger * (in_tiles->rows + 1);
-        for (int64_t t = 0; t < line.taps; t++)
-            in[t] = line.in[t] + done * line.in_step;
-        line.in = in;
-        line.out += done * line.out_step;
+    int64_t done = in_tiles->larger * (in_tiles->rows + 1);
+    line->in_at = 0;
+    if (done > 0) {
+        kernel[in_tiles->rows + 1](line, in_tiles->larger);
+        line->in_at = done * line->in_step;
+        line->out += done * line->out_step;
     }
-    kernel[in_tiles->rows](&line, in_tiles->others);
+    kernel[in_tiles->rows](line, in_tiles->others);
 }
 
 static void run_line(const run_context *c, const line_at *at, strip *s)
@@ -91,21 +96,14 @@ static void run_line(const run_context *c, const line_at *at, strip *s)
     point_in(c, at, s);
     int64_t number = (at->image * conv->out[0] + at->z) * conv->out[1] + at->y;
     float *out = c->out + (number * conv->out[2] + s->first) * conv->out_channels;
-    cn__line line = {.taps = plan->line->taps,
-                     .depth = plan->line->depth,
-                     .in = s->in,
-                     .in_step = conv->stride[2] * conv->in_channels,
-                     .out_step = conv->out_channels,
-                     .low = c->clamp.low,
-                     .high = c->clamp.high};
     for (int64_t b = 0; b < plan->blocks; b++) {
         const cn__column_block *block = &plan->block[b];
         bool own = c->bias == NULL || b == plan->blocks - 1;
-        line.weights = c->packed + line.taps * line.depth * block->packed;
-        line.start = own ? s->start : c->bias + block->first;
-        line.out = out + block->first;
-        line.columns = block->columns;
-        run_tiles(plan->kernels->line[block->vectors], &s->split[block->vectors], line);
+        s->line.weights = c->packed + plan->line->taps * plan->line->depth * block->packed;
+        s->line.start = own ? s->start : c->bias + block->first;
+        s->line.out = out + block->first;
+        s->line.columns = block->columns;
+        run_block(plan->kernels->line[block->vectors], &s->split[block->vectors], &s->line);
     }
 }
 
@@ -129,6 +127,13 @@ static void start_strip(const run_context *c, int64_t number, strip *s)
         s->split[v].larger = s->pixels % tiles;
         s->split[v].others = tiles - s->split[v].larger;
     }
+    s->line = (cn__line){.depth = line->depth,
+                         .in = s->in,
+                         .which = s->which,
+                         .in_step = conv->stride[2] * conv->in_channels,
+                         .out_step = conv->out_channels,
+                         .low = c->clamp.low,
+                         .high = c->clamp.high};
     const cn__column_block *last = &plan->block[plan->blocks - 1];
     memset(s->start, 0, sizeof s->start);
     if (c->bias != NULL)

@@ -20,7 +20,7 @@ struct cn__line_conv {
     int64_t taps, depth; /* of the kernel's sum */
     int64_t widest;      /* vectors of a block at most */
     int64_t span;        /* lines that the kernel reaches over */
-    int64_t copies;      /* lines that there is a copy of, the first all zeros */
+    int64_t copies;      /* lines that there is a copy of */
     int64_t pixels;      /* of a strip: neighbouring pixels of a line that are computed together */
     int64_t strips;      /* in a line */
     int64_t copied;      /* floats of a line that a strip reads */

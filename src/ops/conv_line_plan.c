@@ -35,7 +35,7 @@ static struct cn__line_conv shape_of(const cn_conv_plan *plan)
     line.taps = conv->kernel[0] * conv->kernel[1] * (conv->kernel[2] / line.merged);
     line.depth = line.merged * plan->depth;
     line.span = (conv->kernel[1] - 1) * conv->dilation[1] + 1;
-    line.copies = 1 + conv->kernel[0] * line.span;
+    line.copies = conv->kernel[0] * line.span;
     int64_t step = conv->stride[2] * plan->depth;
     int64_t first = ((conv->kernel[2] - 1) * conv->dilation[2] + 1) * plan->depth;
     int64_t room = cn__line_copied / line.copies - first;
