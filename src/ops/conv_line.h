@@ -11,7 +11,7 @@
 
 enum {
     cn__line_copied = 8192, /* floats of the input that a task has copies of */
-    cn__line_copies = 256,  /* and lines at most, one of them zeros */
+    cn__line_copies = 256,  /* and lines at most */
     cn__line_taps = 256     /* most taps */
 };
 
