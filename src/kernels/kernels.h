@@ -28,6 +28,22 @@ typedef struct cn__tile {
 } cn__tile;
 typedef void (*cn__tile_kernel)(const cn__tile *tile);
 
+/* The same sum for pixels in a row, each `in_step` floats after the last in the input and
+ * `out_step` in the output: `tiles` times as many pixels as the kernel has rows. */
+typedef struct cn__line {
+    int64_t taps, depth;
+    const float *const *in; /* [taps]: what the first pixel reads is `in_at` floats further */
+    const int64_t *which;   /* [taps]: of the kernel's taps */
+    int64_t in_at, in_step;
+    const float *weights; /* [all taps][depth][vectors * lanes], aligned */
+    const float *start;   /* [vectors * lanes]: the bias */
+    float *out;
+    int64_t out_step;
+    int64_t columns; /* channels to store: fills all vectors but the last, which it fills in part */
+    float low, high; /* the clamp; -inf, +inf for none */
+} cn__line;
+typedef void (*cn__line_kernel)(const cn__line *line, int64_t tiles);
+
 /* The outer product tile of a kernel gradient: for i < rows, n < columns
  *     out[i][n] (+)= sum over p < pixels of a[p][a_at + i] * b[p][b_at + n]. */
 typedef struct cn__outer {
@@ -130,10 +146,11 @@ typedef struct cn__kernels {
     const char *name;
     int lanes; /* floats in a vector */
     /* rows[v]: the most rows of a tile of v vectors, 0 if there is none so wide; tile[v][r]: the
-     * kernel of exactly r rows. The same for the outer product. */
+     * kernel of exactly r rows; line[v][r] too. The same for the outer product. */
     int rows[CN__MAX_VECTORS + 1];
     int outer_rows[CN__MAX_VECTORS + 1];
     const cn__tile_kernel (*tile)[CN__MAX_ROWS + 1];
+    const cn__line_kernel (*line)[CN__MAX_ROWS + 1];
     const cn__outer_kernel (*outer)[CN__MAX_ROWS + 1];
     void (*depthwise)(const cn__depthwise *depthwise);
     void (*depthwise_gradient)(const cn__depthwise_gradient *gradient);

@@ -4,6 +4,10 @@
 #define CORNU_SRC_KERNELS_SIMD_H
 
 #include <string.h>
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
 #include "kernels/kernels.h"
 
 /* Before a loop with constant bounds that must be unrolled whole, so that arrays of vectors become
@@ -63,6 +67,21 @@ static inline cn__v cn__load(const float *from)
 static inline void cn__store(float *to, cn__v value)
 {
     *(cn__vu *)to = value;
+}
+
+/* The first `count` values of a vector. */
+static inline void cn__store_first(float *to, cn__v value, int64_t count)
+{
+#if defined(__AVX512F__)
+    _mm512_mask_storeu_ps(to, (__mmask16)((1U << count) - 1), (__m512)value);
+#else
+    if (count == CN__LANES) {
+        cn__store(to, value);
+        return;
+    }
+    for (int64_t i = 0; i < count; i++)
+        to[i] = value[i];
+#endif
 }
 
 static inline cn__v cn__splat(float value)

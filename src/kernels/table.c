@@ -5,6 +5,7 @@
 extern const cn__kernels CN__K(kernels);
 
 extern const cn__tile_kernel CN__K(tile)[CN__MAX_VECTORS + 1][CN__MAX_ROWS + 1];
+extern const cn__line_kernel CN__K(line)[CN__MAX_VECTORS + 1][CN__MAX_ROWS + 1];
 extern const cn__outer_kernel CN__K(outer)[CN__MAX_VECTORS + 1][CN__MAX_ROWS + 1];
 extern const cn__winograd CN__K(winograd)[CN__WINOGRAD_COUNT];
 void CN__K(depthwise)(const cn__depthwise *);
@@ -46,6 +47,7 @@ const cn__kernels CN__K(kernels) = {
     .rows = {CN__TILES(ROWS)},
     .outer_rows = {CN__OUTERS(ROWS)},
     .tile = CN__K(tile),
+    .line = CN__K(line),
     .outer = CN__K(outer),
     .depthwise = CN__K(depthwise),
     .depthwise_gradient = CN__K(depthwise_gradient),

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "ops/conv_fold.h"
+#include "ops/conv_line.h"
 #include "ops/conv_plan.h"
 #include "ops/conv_winograd.h"
 
@@ -425,6 +426,10 @@ void cn_conv_plan_run(const cn_conv_plan *plan, const float *in, const float *pa
         cn__winograd_run(plan, in, packed, bias, limits, out, scratch, pool);
         return;
     }
+    if (plan->line != NULL) {
+        cn__line_run(plan, in, packed, bias, limits, out, pool);
+        return;
+    }
     if (plan->fold != NULL) {
         cn__fold_run(plan, in, packed, bias, limits, out, pool);
         return;
@@ -448,7 +453,8 @@ void cn_conv_plan_pack_and_run(const cn_conv_plan *plan, const float *in, const 
                                float *packed, const float *bias, const cn_clamp *clamp, float *out,
                                void *scratch, cn_pool *pool)
 {
-    if (plan->winograd != NULL || plan->fold != NULL || !each_block_once(plan)) {
+    if (plan->winograd != NULL || plan->fold != NULL || plan->line != NULL ||
+        !each_block_once(plan)) {
         cn_conv_plan_pack(plan, kernel, packed, pool);
         cn_conv_plan_run(plan, in, packed, bias, clamp, out, scratch, pool);
         return;

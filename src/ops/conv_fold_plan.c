@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "ops/conv_line.h"
 #include "ops/conv_planar.h"
 #include "ops/conv_spread.h"
 
@@ -290,7 +291,8 @@ static cn_status finish(cn_conv_plan *plan, struct cn__fold *fold)
         } else if (fold->kind == CN__FOLD_SPREAD) {
             CN__TRY(cn__spread_finish(plan, phase, &width));
         } else {
-            CN__TRY(cn__plan_blocks(plan, phase->columns, &phase->blocks, &phase->block, &width));
+            CN__TRY(cn__plan_blocks(plan, phase->columns, cn__widest(plan->kernels), &phase->blocks,
+                                    &phase->block, &width));
             cut_into_tasks(plan, all, phase);
         }
         phase->first_task = fold->tasks;
@@ -306,7 +308,7 @@ static cn_status finish(cn_conv_plan *plan, struct cn__fold *fold)
         return cn_error_status();
     fold->name = fold->kind == CN__FOLD_PLANES   ? "planar"
                  : fold->kind == CN__FOLD_SPREAD ? "spread"
-                 : members == 1                  ? "by line"
+                 : members == 1                  ? "cells as channels"
                  : plan->phases > 1              ? "phases as channels"
                                                  : "pixels as channels";
     plan->packed_floats = packed;
@@ -315,13 +317,22 @@ static cn_status finish(cn_conv_plan *plan, struct cn__fold *fold)
 }
 
 /* The cheapest way to fold, if it is cheaper than `least`: false else. */
-static bool choose_kind(const cn_conv_plan *plan, const ways found[3], const ways spread[3],
-                        double least, cn__fold_kind *kind, const way *best[3])
+/* Notes the cost for an image, of which two are paid in a cycle, if the algorithm can be used. */
+static void weigh(cn_conv_plan *plan, const char *algorithm, double cost)
 {
+    if (cost < HUGE_VAL)
+        cn__plan_weigh(plan, algorithm, cost * (double)plan->conv.batch / 2);
+}
+
+static bool choose_kind(cn_conv_plan *plan, const ways found[3], const ways spread[3], double least,
+                        cn__fold_kind *kind, const way *best[3])
+{
+    static const char *const kinds[CN__FOLD_KINDS] = {"as channels", "planar", "spread"};
     bool chosen = false;
     for (int i = 0; i < CN__FOLD_KINDS; i++) {
         const way *here[3] = {0};
         double cost = choose(plan, i == CN__FOLD_SPREAD ? spread : found, (cn__fold_kind)i, here);
+        weigh(plan, kinds[i], cost);
         if (!(cost < least))
             continue;
         least = cost;
@@ -346,8 +357,12 @@ cn_status cn__fold_plan(cn_conv_plan *plan)
     CN__TRY(find_spread_ways(plan, found, spread));
     cn__fold_kind kind = CN__FOLD_TILES;
     const way *best[3] = {0};
-    if (!choose_kind(plan, found, spread, worth * direct_cost(plan), &kind, best))
-        return CN_OK;
+    double by_line = cn__line_cost(plan), direct = direct_cost(plan);
+    weigh(plan, "direct", direct);
+    weigh(plan, "by line", by_line);
+    double least = fmin(by_line, worth * direct);
+    if (!choose_kind(plan, found, spread, least, &kind, best))
+        return by_line <= least ? cn__line_plan(plan) : CN_OK;
     struct cn__fold *fold = cn__arena_alloc(plan->arena, sizeof *fold);
     if (fold == NULL)
         return cn_error_status();

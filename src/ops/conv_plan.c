@@ -154,12 +154,12 @@ static cn_status plan_axis(cn_conv_plan *plan, int axis)
     return CN_OK;
 }
 
-cn_status cn__plan_blocks(const cn_conv_plan *plan, int64_t columns, int64_t *blocks,
-                          cn__column_block **block, int64_t *packed_columns)
+cn_status cn__plan_blocks(const cn_conv_plan *plan, int64_t columns, int64_t widest,
+                          int64_t *blocks, cn__column_block **block, int64_t *packed_columns)
 {
     int64_t lanes = plan->kernels->lanes, used = 0;
     int64_t vectors = cn__ceil_div(columns, lanes);
-    *blocks = cn__ceil_div(vectors, cn__widest(plan->kernels));
+    *blocks = cn__ceil_div(vectors, widest);
     *block = cn__arena_alloc(plan->arena, (size_t)*blocks * sizeof **block);
     if (*block == NULL)
         return cn_error_status();
@@ -263,7 +263,8 @@ static cn_status plan_all(cn_conv_plan *plan)
     int64_t columns = plan->columns;
     if (gradient)
         CN__TRY(cn__gradient_shape(plan, &columns));
-    CN__TRY(cn__plan_blocks(plan, columns, &plan->blocks, &plan->block, &plan->packed_columns));
+    CN__TRY(cn__plan_blocks(plan, columns, cn__widest(plan->kernels), &plan->blocks, &plan->block,
+                            &plan->packed_columns));
     plan->zeros = cn__arena_alloc(
         plan->arena, (size_t)cn__max(plan->depth, plan->conv.in_channels) * sizeof(float));
     if (plan->zeros == NULL)
@@ -280,6 +281,8 @@ static const char *algorithm_of(const cn_conv_plan *plan)
 {
     if (plan->winograd != NULL)
         return "minimal filtering";
+    if (plan->line != NULL)
+        return "by line";
     if (plan->fold != NULL)
         return cn__fold_name(plan);
     if (cn__conv_is_depthwise(&plan->conv))

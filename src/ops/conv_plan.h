@@ -86,8 +86,9 @@ struct cn_conv_plan {
     int64_t parts; /* kernel gradients: parts of the pixels that are summed apart */
     const struct cn__winograd_conv *winograd; /* minimal filtering, NULL if not used */
     cn__gradient gradient;
-    const struct cn__fold *fold; /* few channels, conv_fold.h; NULL if not used */
-    float *zeros;                /* what padding points to: `depth` zeros */
+    const struct cn__fold *fold;      /* few channels, conv_fold.h; NULL if not used */
+    const struct cn__line_conv *line; /* few input channels, conv_line.h; NULL if not used */
+    float *zeros;                     /* what padding points to: `depth` zeros */
 };
 
 enum {
@@ -109,10 +110,10 @@ static inline int64_t cn__widest(const cn__kernels *kernels)
 /* Notes an algorithm that is weighed against others. */
 void cn__plan_weigh(cn_conv_plan *plan, const char *algorithm, double cycles);
 
-/* Cuts `columns` columns into blocks of nearly equal numbers of vectors; `packed_columns` of whole
- * vectors. */
-cn_status cn__plan_blocks(const cn_conv_plan *plan, int64_t columns, int64_t *blocks,
-                          cn__column_block **block, int64_t *packed_columns);
+/* Cuts `columns` columns into blocks of nearly equal numbers of vectors, at most `widest`;
+ * `packed_columns` of whole vectors. */
+cn_status cn__plan_blocks(const cn_conv_plan *plan, int64_t columns, int64_t widest,
+                          int64_t *blocks, cn__column_block **block, int64_t *packed_columns);
 
 /* Kernel gradients: chooses the shape of the outer products and tells how many columns they have;
  * cuts them into tasks. */

@@ -84,7 +84,8 @@ cn_status cn__spread_finish(cn_conv_plan *plan, cn__fold_phase *phase, int64_t *
     phase->depth = plan->depth;
     phase->lines = axis[1]->members;
     phase->positions = positions_of(plan, phase);
-    CN__TRY(cn__plan_blocks(plan, phase->columns, &phase->blocks, &phase->block, width));
+    CN__TRY(cn__plan_blocks(plan, phase->columns, cn__widest(plan->kernels), &phase->blocks,
+                            &phase->block, width));
     /* a part must not reach beyond its neighbours */
     int64_t units = plan->conv.batch * axis[0]->count;
     int64_t overlap = cn__max(1, cn__ceil_div(axis[1]->members, axis[1]->step) - 1);

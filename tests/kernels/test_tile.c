@@ -1,6 +1,6 @@
-/* The tile, outer product and depthwise kernels: every entry of every instruction set the processor
- * has, at every number of columns, against sums in double; nothing may be written beside the
- * output.
+/* The tile, line, outer product and depthwise kernels: every entry of every instruction set the
+ * processor has, at every number of columns, against sums in double; nothing may be written beside
+ * the output.
  *
  * Error bound: a float sum of n products differs from the exact one by at most n * 2^-24 times the
  * sum of their magnitudes; the sums here have at most 80 terms, and 1e-5 of the magnitudes is
@@ -102,6 +102,61 @@ static void check_tile(const cn__kernels *k, int vectors, int rows)
             magnitude[r * pitch + n] = size;
         }
     assert_rows(k, "tile", vectors, rows, columns, out, before, exact, magnitude);
+    free(in);
+    cn__free(weights);
+}
+
+/* One or two tiles, some of the kernel's taps. */
+static void check_line(const cn__kernels *k, int vectors, int rows)
+{
+    enum { all_taps = 5 };
+    int64_t width = vectors * k->lanes, columns = width - test_int(0, k->lanes - 1);
+    int64_t taps = test_int(0, all_taps), depth = test_int(1, 16), step = test_int(1, 40);
+    int tiles = (int)test_int(1, 2 * rows <= CN__MAX_ROWS ? 2 : 1);
+    bool clamps = test_int(0, 1);
+    float *in = test_floats(4096), *weights = cn__alloc((size_t)(all_taps * depth * width) * 4);
+    const float *pointers[all_taps];
+    int64_t which[all_taps];
+    _Alignas(64) float bias[widest];
+    static float out[CN__MAX_ROWS * pitch], before[CN__MAX_ROWS * pitch];
+    static double exact[CN__MAX_ROWS * pitch], magnitude[CN__MAX_ROWS * pitch];
+    for (int64_t i = 0; i < all_taps * depth * width; i++)
+        weights[i] = (float)test_int(-100, 100) / 64;
+    for (int i = 0; i < widest; i++)
+        bias[i] = (float)test_int(-100, 100) / 64;
+    for (int64_t t = 0; t < taps; t++) {
+        pointers[t] = in + test_int(0, 2000);
+        which[t] = test_int(0, all_taps - 1);
+    }
+    fill_out(out, before);
+    cn__line line = {.taps = taps,
+                     .depth = depth,
+                     .in = pointers,
+                     .which = which,
+                     .in_at = test_int(0, 200),
+                     .in_step = step,
+                     .weights = weights,
+                     .start = bias,
+                     .out = out,
+                     .out_step = pitch,
+                     .columns = columns,
+                     .low = clamps ? -1 : -INFINITY,
+                     .high = clamps ? 2 : INFINITY};
+    k->line[vectors][rows](&line, tiles);
+    for (int r = 0; r < rows * tiles; r++)
+        for (int64_t n = 0; n < columns; n++) {
+            double sum = (double)bias[n], size = fabs(sum);
+            for (int64_t t = 0; t < taps; t++)
+                for (int64_t d = 0; d < depth; d++) {
+                    double product = (double)pointers[t][line.in_at + r * step + d] *
+                                     (double)weights[(which[t] * depth + d) * width + n];
+                    sum += product;
+                    size += fabs(product);
+                }
+            exact[r * pitch + n] = clamps ? fmin(fmax(sum, -1), 2) : sum;
+            magnitude[r * pitch + n] = size;
+        }
+    assert_rows(k, "line", vectors, rows * tiles, columns, out, before, exact, magnitude);
     free(in);
     cn__free(weights);
 }
@@ -222,6 +277,12 @@ static void test_tiles(void **state)
     for_entries(check_tile, false);
 }
 
+static void test_lines(void **state)
+{
+    (void)state;
+    for_entries(check_line, false);
+}
+
 static void test_outers(void **state)
 {
     (void)state;
@@ -303,9 +364,9 @@ static void test_depthwise(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_tiles), cmocka_unit_test(test_outers),
-                                       cmocka_unit_test(test_transpose),
-                                       cmocka_unit_test(test_spread),
-                                       cmocka_unit_test(test_depthwise)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_tiles),  cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_outers), cmocka_unit_test(test_transpose),
+        cmocka_unit_test(test_spread), cmocka_unit_test(test_depthwise)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

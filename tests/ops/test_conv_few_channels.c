@@ -27,7 +27,8 @@ static struct {
               {"planar", 0},
               {"phases as channels", 0},
               {"pixels as channels", 0},
-              {"by line", 0}};
+              {"by line", 0},
+              {"cells as channels", 0}};
 
 static void count_algorithm(const cn_conv_plan *plan)
 {
@@ -220,12 +221,72 @@ static void test_threads(void **state)
     }
 }
 
+/* First layers whose lines are cut into strips, some at the image's edges and some within; kernels
+ * of one block and of many, taps that are not merged, lines that the padding alone fills. */
+static const cn_conv first_layers[] = {
+    {.rank = 2,
+     .in_channels = 3,
+     .out_channels = 72,
+     .in = {19, 1501},
+     .kernel = {7, 7},
+     .stride = {2, 2}},
+    {.rank = 2, .in_channels = 1, .out_channels = 56, .in = {40, 41}, .kernel = {9, 9}},
+    {.rank = 2,
+     .in_channels = 8,
+     .out_channels = 33,
+     .in = {12, 400},
+     .kernel = {3, 3},
+     .dilation = {3, 2}},
+    {.rank = 3, .in_channels = 2, .out_channels = 40, .in = {5, 6, 300}, .kernel = {3, 3, 3}},
+    {.rank = 1,
+     .in_channels = 1,
+     .out_channels = 64,
+     .in = {9000},
+     .kernel = {400},
+     .stride = {64}},
+    {.rank = 2, .in_channels = 4, .out_channels = 32, .in = {2, 50}, .kernel = {9, 3}},
+};
+
+static void test_first_layers(void **state)
+{
+    (void)state;
+    const cn__kernels *tables[8];
+    int count = cn__kernels_all(tables);
+    cn_pool *pool = cn_pool_new(3);
+    test_seed();
+    for (size_t i = 0; i < CN__COUNT(first_layers) * (size_t)count; i++) {
+        cn_conv conv = first_layers[i / (size_t)count];
+        conv.batch = 2;
+        conv.direct_only = true;
+        assert_int_equal(cn_conv_pad_keras(&conv, CN_SAME), CN_OK);
+        cn__kernels_use(tables[i % (size_t)count]);
+        cn_conv_plan *plan = cn_conv_plan_new(&conv, CN_CONV_FORWARD);
+        assert_string_equal(cn_conv_plan_algorithm(plan), "by line");
+        cn_conv_plan_free(plan);
+        check_result(&conv, false, (int)i, pool);
+        float *in = test_floats(cn_conv_in_count(&conv));
+        float *kernel = test_floats(cn_conv_kernel_count(&conv, false));
+        int64_t values = cn_conv_out_count(&conv);
+        float *out = test_floats(values), *other = test_floats(values);
+        assert_int_equal(cn_conv_f32(&conv, in, kernel, NULL, out, NULL), CN_OK);
+        assert_int_equal(cn_conv_f32(&conv, in, kernel, NULL, other, pool), CN_OK);
+        assert_memory_equal(out, other, (size_t)values * sizeof *out);
+        free(in);
+        free(kernel);
+        free(out);
+        free(other);
+    }
+    cn__kernels_use(NULL);
+    cn_pool_free(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_result),
         cmocka_unit_test(test_kernel_gradient),
         cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_first_layers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
