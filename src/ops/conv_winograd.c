@@ -24,52 +24,68 @@ typedef struct run_context {
     _Atomic int64_t next; /* the next task that nobody has taken */
 } run_context;
 
-/* Where a tile stands. */
+/* Where a tile stands, counted in tiles. */
 typedef struct place {
-    int64_t image, y, x;
+    int64_t image, at[3];
 } place;
 
 static place place_of(const cn__winograd_conv *w, int64_t tile)
 {
-    int64_t x = tile % w->tiles[1], rest = tile / w->tiles[1];
-    return (place){rest / w->tiles[0], rest % w->tiles[0], x};
+    place p;
+    for (int i = 2; i >= 0; i--) {
+        p.at[i] = tile % w->axis[i].tiles;
+        tile /= w->axis[i].tiles;
+    }
+    p.image = tile;
+    return p;
 }
 
-/* The cells of a tile's window for a part; outside the image zeros. */
-static void point_window(const run_context *c, int64_t part, place at, const float **cells)
+/* The cells of a tile's window; outside the image zeros. */
+static void point_window(const run_context *c, int64_t input, const place *p, const float *in,
+                         const float **cells)
 {
     const cn_conv *conv = &c->plan->conv;
     const cn__winograd_conv *w = c->plan->winograd;
-    int64_t y = cn__window_of(w, part, 0)->first + at.y * w->step * w->spacing[0];
-    int64_t left = cn__window_of(w, part, 1)->first + at.x * w->step * w->spacing[1];
-    for (int64_t i = 0; i < w->points; i++, y += w->spacing[0]) {
-        bool within = y >= 0 && y < conv->in[1];
-        const float *row = c->in + (at.image * conv->in[1] + y) * conv->in[2] * conv->in_channels;
-        for (int64_t j = 0, x = left; j < w->points; j++, x += w->spacing[1])
+    const cn__winograd_axis *rows = &w->axis[1], *columns = &w->axis[2];
+    int64_t from[3];
+    for (int i = 2; i >= 0; i--) {
+        const cn__winograd_axis *axis = &w->axis[i];
+        from[i] = axis->first[input % axis->inputs] + p->at[i] * axis->step * axis->spacing;
+        input /= axis->inputs;
+    }
+    bool inside = from[0] >= 0 && from[0] < conv->in[0];
+    const float *image =
+        in + (p->image * conv->in[0] + from[0]) * conv->in[1] * conv->in[2] * conv->in_channels;
+    for (int64_t i = 0, y = from[1]; i < rows->points; i++, y += rows->spacing) {
+        bool within = inside && y >= 0 && y < conv->in[1];
+        const float *row = image + y * conv->in[2] * conv->in_channels;
+        for (int64_t j = 0, x = from[2]; j < columns->points; j++, x += columns->spacing)
             *cells++ = within && x >= 0 && x < conv->in[2] ? row + x * conv->in_channels : w->zeros;
     }
 }
 
-static void transform_input(const run_context *c, int64_t first, int64_t end, float *transformed)
+static void transform_input(const run_context *c, int64_t group, int64_t first, int64_t end,
+                            float *transformed)
 {
     const cn__winograd_conv *w = c->plan->winograd;
     const float *cells[most_points];
-    for (int64_t part = 0; part < w->inputs; part++)
+    for (int64_t input = 0; input < w->inputs; input++)
         for (int64_t tile = first; tile < end; tile++) {
-            point_window(c, part, place_of(w, tile), cells);
-            w->kernels->input(cells, c->plan->depth,
-                              transformed + part * w->points * w->points * w->in_step +
-                                  (tile - first) * w->row,
-                              w->in_step);
+            place p = place_of(w, tile);
+            point_window(c, input, &p, c->in + group * c->plan->depth, cells);
+            w->kernels->input(
+                cells, c->plan->depth,
+                transformed + input * w->points * w->in_step + (tile - first) * w->row, w->in_step);
         }
 }
 
-/* The matrix product of one point: sums = in * weights for `tiles` tiles, where `in` are the parts'
- * inputs. Meanwhile what the next point needs is brought near, its weights and then its first
- * input: each run of the tile kernel takes parts * depth lines. */
+/* The matrix product of one point, or some parts of it: sums = in * weights for `tiles` tiles,
+ * where `in` are the parts' inputs. Meanwhile what the next product needs is brought near, its
+ * weights and then its first input: each run of the tile kernel takes parts * depth lines. */
 typedef struct product {
+    bool begun; /* add to the sums of parts before */
     int64_t parts, tiles;
-    const float *in[cn__most_inputs], *weights;
+    const float *in[cn__most_parts], *weights;
     const float *next_in, *next_weights;
     int64_t next_floats; /* of the weights */
     float *sums;
@@ -88,7 +104,7 @@ static const float *next_lines(const cn_conv_plan *plan, const product *work, in
 static void multiply(const cn_conv_plan *plan, const cn__column_block *block, const product *work)
 {
     static const _Alignas(64) float start[cn__widest_block];
-    const float *in[cn__most_inputs * CN__MAX_ROWS];
+    const float *in[cn__most_parts * CN__MAX_ROWS];
     float *out[CN__MAX_ROWS];
     int64_t most = plan->kernels->rows[block->vectors], row = plan->winograd->row;
     int64_t width = block->vectors * plan->kernels->lanes;
@@ -97,7 +113,7 @@ static void multiply(const cn_conv_plan *plan, const cn__column_block *block, co
                      .in = in,
                      .weights = work->weights,
                      .weights_tap = plan->depth * width,
-                     .start = start,
+                     .start = work->begun ? NULL : start,
                      .out = out,
                      .columns = width,
                      .low = -INFINITY,
@@ -114,19 +130,31 @@ static void multiply(const cn_conv_plan *plan, const cn__column_block *block, co
     }
 }
 
-/* The first point from `point` on that a phase uses, and its product but for the weights. */
-static int64_t next_product(const cn__winograd_conv *w, int64_t phase, int64_t point,
-                            const float *in, float *sums, product *work)
+/* Goes through the points of a phase and the parts of each. */
+typedef struct walk {
+    int64_t phase, point, part;
+} walk;
+
+/* The next product, but for the weights: a panel of the parts that are used at a point. None if its
+ * parts are 0. */
+static void next_product(const cn__winograd_conv *w, const float *in, float *sums, walk *at,
+                         product *work)
 {
-    int64_t points = w->points * w->points;
-    for (work->parts = 0; point < points && work->parts == 0; point++) {
-        for (int64_t part = cn__first_part(w, phase); part < cn__end_part(w, phase); part++)
-            if (cn__point_used(w, part, point))
-                work->in[work->parts++] =
-                    in + ((w->summed ? part : 0) * points + point) * w->in_step;
-        work->sums = sums + point * w->sum_step;
+    int64_t end = w->first_part[at->phase + 1];
+    work->begun = at->part > w->first_part[at->phase];
+    for (work->parts = 0; at->point < w->points && work->parts < w->panel;) {
+        if (at->part < end && cn__point_used(w, &w->part[at->part], at->point))
+            work->in[work->parts++] =
+                in + (w->part[at->part].input * w->points + at->point) * w->in_step;
+        work->sums = sums + at->point * w->sum_step;
+        if (++at->part < end)
+            continue;
+        at->point++;
+        at->part = w->first_part[at->phase];
+        if (work->parts > 0)
+            return;
+        work->begun = false;
     }
-    return point;
 }
 
 /* All points of a phase. */
@@ -136,10 +164,11 @@ static void multiply_points(const cn_conv_plan *plan, int64_t phase, const cn__c
     const cn__winograd_conv *w = plan->winograd;
     int64_t part_floats = plan->depth * block->vectors * plan->kernels->lanes;
     product two[2] = {{.tiles = tiles}, {.tiles = tiles}}, *now = &two[0], *next = &two[1];
-    int64_t point = next_product(w, phase, 0, in, sums, now);
-    now->weights = packed + cn__winograd_packed(plan, phase, block);
+    walk at = {phase, 0, w->first_part[phase]};
+    next_product(w, in, sums, &at, now);
+    now->weights = packed;
     while (now->parts > 0) {
-        point = next_product(w, phase, point, in, sums, next);
+        next_product(w, in, sums, &at, next);
         next->weights = now->weights + now->parts * part_floats;
         now->next_weights = next->weights;
         now->next_floats = next->parts * part_floats;
@@ -152,19 +181,26 @@ static void multiply_points(const cn_conv_plan *plan, int64_t phase, const cn__c
 }
 
 /* Where a tile's outputs go; those outside the image go to `outside`. */
-static void point_outputs(const run_context *c, int64_t phase, place at, int64_t column,
+static void point_outputs(const run_context *c, int64_t phase, const place *p, int64_t column,
                           float *outside, float **out)
 {
     const cn_conv *conv = &c->plan->conv;
     const cn__winograd_conv *w = c->plan->winograd;
-    const cn__axis_phase *ay = c->plan->phase[phase].axis[1], *ax = c->plan->phase[phase].axis[2];
-    int64_t y = at.y * w->step - cn__window_of(w, phase, 0)->shift;
-    int64_t x = at.x * w->step - cn__window_of(w, phase, 1)->shift;
-    float *image = c->out + at.image * conv->out[1] * conv->out[2] * conv->out_channels + column;
-    for (int64_t i = y; i < y + w->step; i++)
-        for (int64_t j = x; j < x + w->step; j++) {
-            bool inside = i >= 0 && i < ay->count && j >= 0 && j < ax->count;
-            *out++ = inside ? image + ay->out[i] + ax->out[j] : outside;
+    const cn__axis_phase *const *axis = c->plan->phase[phase].axis;
+    int64_t from[3], rest = phase;
+    for (int i = 2; i >= 0; i--) {
+        from[i] = p->at[i] * w->axis[i].step - w->axis[i].shift[rest % c->plan->axis[i].phases];
+        rest /= c->plan->axis[i].phases;
+    }
+    int64_t z = from[0], end[2] = {from[1] + w->axis[1].step, from[2] + w->axis[2].step};
+    int64_t image = p->image * conv->out[0] * conv->out[1] * conv->out[2] * conv->out_channels;
+    bool within = z >= 0 && z < axis[0]->count;
+    for (int64_t y = from[1]; y < end[0]; y++)
+        for (int64_t x = from[2]; x < end[1]; x++) {
+            bool inside = within && y >= 0 && y < axis[1]->count && x >= 0 && x < axis[2]->count;
+            *out++ = inside ? c->out + image + column + axis[0]->out[z] + axis[1]->out[y] +
+                                  axis[2]->out[x]
+                            : outside;
         }
 }
 
@@ -173,88 +209,103 @@ static void point_sums(const cn_conv_plan *plan, int64_t phase, const float *sum
                        const float **in, int64_t *step)
 {
     const cn__winograd_conv *w = plan->winograd;
-    for (int64_t p = 0; p < w->points * w->points; p++) {
+    for (int64_t p = 0; p < w->points; p++) {
         bool used = false;
-        for (int64_t part = cn__first_part(w, phase); part < cn__end_part(w, phase); part++)
-            used = used || cn__point_used(w, part, p);
+        for (int64_t part = w->first_part[phase]; part < w->first_part[phase + 1]; part++)
+            used = used || cn__point_used(w, &w->part[part], p);
         in[p] = used ? sums + p * w->sum_step : w->zeros;
         step[p] = used ? width : 0;
     }
 }
 
-static void transform_sums(const run_context *c, int64_t phase, const cn__column_block *block,
-                           int64_t first, int64_t end, const float *sums, float *outside)
+/* A block of columns of a phase. */
+typedef struct target {
+    int64_t group, phase;
+    const cn__column_block *block;
+} target;
+
+static void transform_sums(const run_context *c, const target *to, int64_t first, int64_t end,
+                           const float *sums, float *outside)
 {
     const cn__winograd_conv *w = c->plan->winograd;
+    int64_t column = to->group * c->plan->columns + to->block->first;
     const float *in[most_points];
     float *out[most_points];
     int64_t step[most_points];
     _Alignas(64) float start[cn__widest_block] = {0};
     if (c->bias != NULL)
-        memcpy(start, c->bias + block->first, (size_t)block->columns * sizeof(float));
+        memcpy(start, c->bias + column, (size_t)to->block->columns * sizeof(float));
     cn__winograd_output work = {.in = in,
                                 .start = start,
                                 .out = out,
-                                .channels = block->columns,
+                                .channels = to->block->columns,
                                 .low = c->clamp.low,
                                 .high = c->clamp.high};
-    point_sums(c->plan, phase, sums, block->vectors * c->plan->kernels->lanes, in, step);
+    point_sums(c->plan, to->phase, sums, to->block->vectors * c->plan->kernels->lanes, in, step);
     for (int64_t tile = first; tile < end; tile++) {
-        point_outputs(c, phase, place_of(w, tile), block->first, outside, out);
+        place p = place_of(w, tile);
+        point_outputs(c, to->phase, &p, column, outside, out);
         w->kernels->output(&work);
-        for (int64_t p = 0; p < w->points * w->points; p++)
-            in[p] += step[p];
+        for (int64_t i = 0; i < w->points; i++)
+            in[i] += step[i];
     }
 }
 
 /* ---- tasks ---- */
 
-static int64_t chunk_end(const cn__winograd_conv *w, int64_t chunk)
+/* The tiles of a chunk and the group they are computed for. */
+typedef struct chunk {
+    int64_t group, first, end;
+} chunk;
+
+static chunk chunk_at(const cn__winograd_conv *w, int64_t index)
 {
-    return cn__min((chunk + 1) * w->chunk, w->all_tiles);
+    int64_t first = index % w->group_chunks * w->chunk;
+    return (chunk){index / w->group_chunks, first, cn__min(first + w->chunk, w->tiles)};
 }
 
 /* A block of columns of one phase and chunk. `sums` is the slot's working memory. */
-static void run_block(const run_context *c, int64_t chunk, int64_t phase, int64_t b,
+static void run_block(const run_context *c, const chunk *of, int64_t phase, int64_t b,
                       const float *transformed, float *sums)
 {
     const cn_conv_plan *plan = c->plan;
     const cn__winograd_conv *w = plan->winograd;
-    const cn__column_block *block = &plan->block[b];
-    int64_t first = chunk * w->chunk, end = chunk_end(w, chunk);
-    multiply_points(plan, phase, block, c->packed, transformed, sums, end - first);
-    transform_sums(c, phase, block, first, end, sums, sums + w->points * w->points * w->sum_step);
+    target to = {of->group, phase, &plan->block[b]};
+    multiply_points(plan, phase, to.block,
+                    c->packed + cn__winograd_packed(plan, of->group, phase, to.block), transformed,
+                    sums, of->end - of->first);
+    transform_sums(c, &to, of->first, of->end, sums, sums + w->points * w->sum_step);
 }
 
 /* A chunk, with a transformed input of its own behind the slot's sums. */
-static void run_chunk(const run_context *c, int64_t chunk, float *slot)
+static void run_chunk(const run_context *c, const chunk *of, float *slot)
 {
     const cn_conv_plan *plan = c->plan;
     const cn__winograd_conv *w = plan->winograd;
     float *transformed = slot + w->slot_floats - w->chunk_floats;
-    transform_input(c, chunk * w->chunk, chunk_end(w, chunk), transformed);
+    transform_input(c, of->group, of->first, of->end, transformed);
     for (int64_t phase = 0; phase < plan->phases; phase++)
         for (int64_t b = 0; b < plan->blocks; b++)
-            run_block(c, chunk, phase, b, transformed, slot);
+            run_block(c, of, phase, b, transformed, slot);
 }
 
-static float *shared_chunk(const run_context *c, int64_t chunk)
+static float *shared_chunk(const run_context *c, int64_t index)
 {
     const cn__winograd_conv *w = c->plan->winograd;
-    return c->scratch + w->slots * w->slot_floats + chunk * w->chunk_floats;
+    return c->scratch + w->slots * w->slot_floats + index * w->chunk_floats;
 }
 
-/* A few tiles of the shared input. */
+/* A few tiles of the shared input of one group. */
 static void input_task(void *context, size_t index)
 {
     const run_context *c = context;
     const cn__winograd_conv *w = c->plan->winograd;
-    int64_t first = (int64_t)index * shared_tiles;
-    for (int64_t tile = first; tile < cn__min(first + shared_tiles, w->all_tiles); tile++) {
-        int64_t chunk = tile / w->chunk;
-        transform_input(c, tile, tile + 1,
-                        shared_chunk(c, chunk) + (tile - chunk * w->chunk) * w->row);
-    }
+    int64_t pieces = cn__ceil_div(w->tiles, shared_tiles);
+    int64_t group = (int64_t)index / pieces, first = (int64_t)index % pieces * shared_tiles;
+    for (int64_t tile = first; tile < cn__min(first + shared_tiles, w->tiles); tile++)
+        transform_input(c, group, tile, tile + 1,
+                        shared_chunk(c, group * w->group_chunks + tile / w->chunk) +
+                            tile % w->chunk * w->row);
 }
 
 /* Takes tasks until there are none left: there are as many workers as slots of working memory. */
@@ -267,12 +318,13 @@ static void work(void *context, size_t slot)
         int64_t task = atomic_fetch_add_explicit(&c->next, 1, memory_order_relaxed);
         if (task >= w->tasks)
             return;
-        int64_t chunk = task % w->chunks, part = task / w->chunks;
+        int64_t index = task % w->chunks, part = task / w->chunks;
+        chunk of = chunk_at(w, index);
         if (w->shared)
-            run_block(c, chunk, part / c->plan->blocks, part % c->plan->blocks,
-                      shared_chunk(c, chunk), memory);
+            run_block(c, &of, part / c->plan->blocks, part % c->plan->blocks,
+                      shared_chunk(c, index), memory);
         else
-            run_chunk(c, chunk, memory);
+            run_chunk(c, &of, memory);
     }
 }
 
@@ -289,6 +341,7 @@ void cn__winograd_run(const cn_conv_plan *plan, const float *in, const float *pa
                            .clamp = clamp};
     atomic_init(&context.next, 0);
     if (w->shared)
-        cn__pool_run(pool, input_task, &context, (size_t)cn__ceil_div(w->all_tiles, shared_tiles));
+        cn__pool_run(pool, input_task, &context,
+                     (size_t)(plan->conv.groups * cn__ceil_div(w->tiles, shared_tiles)));
     cn__pool_run(pool, work, &context, (size_t)w->slots);
 }
