@@ -40,9 +40,34 @@ static place place_of(const cn__winograd_conv *w, int64_t tile)
     return p;
 }
 
+/* Cells that lie partly outside the image, copied, with zeros for what is outside: at most one on
+ * either side of each row. */
+typedef struct edges {
+    float *next;
+    float of[2 * cn__winograd_most * cn__most_merged];
+} edges;
+
+/* The merged cell at x of a row. */
+static const float *point_cell(const run_context *c, const float *row, int64_t x, edges *copies)
+{
+    const cn__winograd_conv *w = c->plan->winograd;
+    int64_t channels = c->plan->conv.in_channels, width = c->plan->conv.in[2];
+    int64_t first = cn__max(0, -x), end = cn__min(w->in_cells, width - x);
+    if (first >= end)
+        return w->zeros;
+    if (end - first == w->in_cells)
+        return row + x * channels;
+    float *to = copies->next;
+    copies->next += w->depth;
+    memset(to, 0, (size_t)w->depth * sizeof *to);
+    memcpy(to + first * channels, row + (x + first) * channels,
+           (size_t)((end - first) * channels) * sizeof *to);
+    return to;
+}
+
 /* The cells of a tile's window; outside the image zeros. */
 static void point_window(const run_context *c, int64_t input, const place *p, const float *in,
-                         const float **cells)
+                         edges *copies, const float **cells)
 {
     const cn_conv *conv = &c->plan->conv;
     const cn__winograd_conv *w = c->plan->winograd;
@@ -56,11 +81,12 @@ static void point_window(const run_context *c, int64_t input, const place *p, co
     bool inside = from[0] >= 0 && from[0] < conv->in[0];
     const float *image =
         in + (p->image * conv->in[0] + from[0]) * conv->in[1] * conv->in[2] * conv->in_channels;
+    copies->next = copies->of;
     for (int64_t i = 0, y = from[1]; i < rows->points; i++, y += rows->spacing) {
         bool within = inside && y >= 0 && y < conv->in[1];
         const float *row = image + y * conv->in[2] * conv->in_channels;
         for (int64_t j = 0, x = from[2]; j < columns->points; j++, x += columns->spacing)
-            *cells++ = within && x >= 0 && x < conv->in[2] ? row + x * conv->in_channels : w->zeros;
+            *cells++ = within ? point_cell(c, row, x, copies) : w->zeros;
     }
 }
 
@@ -69,12 +95,13 @@ static void transform_input(const run_context *c, int64_t group, int64_t first, 
 {
     const cn__winograd_conv *w = c->plan->winograd;
     const float *cells[most_points];
+    edges copies;
     for (int64_t input = 0; input < w->inputs; input++)
         for (int64_t tile = first; tile < end; tile++) {
             place p = place_of(w, tile);
-            point_window(c, input, &p, c->in + group * c->plan->depth, cells);
+            point_window(c, input, &p, c->in + group * w->depth, &copies, cells);
             w->kernels->input(
-                cells, c->plan->depth,
+                cells, w->depth,
                 transformed + input * w->points * w->in_step + (tile - first) * w->row, w->in_step);
         }
 }
@@ -93,7 +120,7 @@ typedef struct product {
 
 static const float *next_lines(const cn_conv_plan *plan, const product *work, int64_t index)
 {
-    int64_t done = index * work->parts * plan->depth * line;
+    int64_t done = index * work->parts * plan->winograd->depth * line;
     if (done < work->next_floats)
         return work->next_weights + done;
     done -= work->next_floats;
@@ -109,10 +136,10 @@ static void multiply(const cn_conv_plan *plan, const cn__column_block *block, co
     int64_t most = plan->kernels->rows[block->vectors], row = plan->winograd->row;
     int64_t width = block->vectors * plan->kernels->lanes;
     cn__tile tile = {.taps = work->parts,
-                     .depth = plan->depth,
+                     .depth = plan->winograd->depth,
                      .in = in,
                      .weights = work->weights,
-                     .weights_tap = plan->depth * width,
+                     .weights_tap = plan->winograd->depth * width,
                      .start = work->begun ? NULL : start,
                      .out = out,
                      .columns = width,
@@ -162,7 +189,7 @@ static void multiply_points(const cn_conv_plan *plan, int64_t phase, const cn__c
                             const float *packed, const float *in, float *sums, int64_t tiles)
 {
     const cn__winograd_conv *w = plan->winograd;
-    int64_t part_floats = plan->depth * block->vectors * plan->kernels->lanes;
+    int64_t part_floats = plan->winograd->depth * block->vectors * plan->kernels->lanes;
     product two[2] = {{.tiles = tiles}, {.tiles = tiles}}, *now = &two[0], *next = &two[1];
     walk at = {phase, 0, w->first_part[phase]};
     next_product(w, in, sums, &at, now);
@@ -180,28 +207,65 @@ static void multiply_points(const cn_conv_plan *plan, int64_t phase, const cn__c
     }
 }
 
-/* Where a tile's outputs go; those outside the image go to `outside`. */
-static void point_outputs(const run_context *c, int64_t phase, const place *p, int64_t column,
-                          float *outside, float **out)
+/* A block of columns of a phase. */
+typedef struct target {
+    int64_t group, phase;
+    const cn__column_block *block;
+} target;
+
+/* Where a tile's outputs go: into the image, into nowhere if they are outside it, and if merged
+ * ones lie partly inside first into a row of their own, of which a part is copied. */
+typedef struct destination {
+    float *out[most_points];
+    int64_t copies;
+    struct {
+        float *to;
+        const float *from;
+        int64_t count;
+    } copy[2 * cn__winograd_most];
+    _Alignas(64) float rows[2 * cn__winograd_most][cn__widest_block], nowhere[cn__widest_block];
+} destination;
+
+/* The block's columns of the outputs that begin at x of a row. */
+static float *point_output(const run_context *c, const cn__column_block *block, float *row,
+                           int64_t x, destination *d)
+{
+    const cn__winograd_conv *w = c->plan->winograd;
+    int64_t channels = c->plan->conv.out_channels, width = c->plan->conv.out[2];
+    if (x >= 0 && x + w->out_cells <= width)
+        return row + x * channels + block->first;
+    int64_t first = cn__max(cn__max(0, -x) * channels, block->first);
+    int64_t end =
+        cn__min(cn__min(w->out_cells, width - x) * channels, block->first + block->columns);
+    if (first >= end)
+        return d->nowhere;
+    float *of = d->rows[d->copies];
+    d->copy[d->copies].to = row + x * channels + first;
+    d->copy[d->copies].from = of + first - block->first;
+    d->copy[d->copies++].count = end - first;
+    return of;
+}
+
+static void point_outputs(const run_context *c, const target *to, const place *p, destination *d)
 {
     const cn_conv *conv = &c->plan->conv;
-    const cn__winograd_conv *w = c->plan->winograd;
-    const cn__axis_phase *const *axis = c->plan->phase[phase].axis;
-    int64_t from[3], rest = phase;
+    const cn__winograd_axis *axis = c->plan->winograd->axis;
+    int64_t from[3], rest = to->phase;
     for (int i = 2; i >= 0; i--) {
-        from[i] = p->at[i] * w->axis[i].step - w->axis[i].shift[rest % c->plan->axis[i].phases];
-        rest /= c->plan->axis[i].phases;
+        from[i] =
+            axis[i].out_first + rest % axis[i].phases + p->at[i] * axis[i].step * axis[i].out_step;
+        rest /= axis[i].phases;
     }
-    int64_t z = from[0], end[2] = {from[1] + w->axis[1].step, from[2] + w->axis[2].step};
-    int64_t image = p->image * conv->out[0] * conv->out[1] * conv->out[2] * conv->out_channels;
-    bool within = z >= 0 && z < axis[0]->count;
-    for (int64_t y = from[1]; y < end[0]; y++)
-        for (int64_t x = from[2]; x < end[1]; x++) {
-            bool inside = within && y >= 0 && y < axis[1]->count && x >= 0 && x < axis[2]->count;
-            *out++ = inside ? c->out + image + column + axis[0]->out[z] + axis[1]->out[y] +
-                                  axis[2]->out[x]
-                            : outside;
-        }
+    bool inside = from[0] >= 0 && from[0] < conv->out[0];
+    float **out = d->out, *image = c->out + to->group * c->plan->columns;
+    int64_t slice = p->image * conv->out[0] + from[0];
+    d->copies = 0;
+    for (int64_t i = 0, y = from[1]; i < axis[1].step; i++, y += axis[1].out_step) {
+        bool within = inside && y >= 0 && y < conv->out[1];
+        float *row = image + (slice * conv->out[1] + y) * conv->out[2] * conv->out_channels;
+        for (int64_t j = 0, x = from[2]; j < axis[2].step; j++, x += axis[2].out_step)
+            *out++ = within ? point_output(c, to->block, row, x, d) : d->nowhere;
+    }
 }
 
 /* The sums at each point of the first tile; zeros where the phase's kernel is zero. */
@@ -218,34 +282,30 @@ static void point_sums(const cn_conv_plan *plan, int64_t phase, const float *sum
     }
 }
 
-/* A block of columns of a phase. */
-typedef struct target {
-    int64_t group, phase;
-    const cn__column_block *block;
-} target;
-
 static void transform_sums(const run_context *c, const target *to, int64_t first, int64_t end,
-                           const float *sums, float *outside)
+                           const float *sums)
 {
     const cn__winograd_conv *w = c->plan->winograd;
-    int64_t column = to->group * c->plan->columns + to->block->first;
     const float *in[most_points];
-    float *out[most_points];
     int64_t step[most_points];
+    destination d;
     _Alignas(64) float start[cn__widest_block] = {0};
-    if (c->bias != NULL)
-        memcpy(start, c->bias + column, (size_t)to->block->columns * sizeof(float));
+    for (int64_t n = 0; c->bias != NULL && n < to->block->columns; n++)
+        start[n] =
+            c->bias[to->group * c->plan->columns + (to->block->first + n) % c->plan->columns];
     cn__winograd_output work = {.in = in,
                                 .start = start,
-                                .out = out,
+                                .out = d.out,
                                 .channels = to->block->columns,
                                 .low = c->clamp.low,
                                 .high = c->clamp.high};
     point_sums(c->plan, to->phase, sums, to->block->vectors * c->plan->kernels->lanes, in, step);
     for (int64_t tile = first; tile < end; tile++) {
         place p = place_of(w, tile);
-        point_outputs(c, to->phase, &p, column, outside, out);
+        point_outputs(c, to, &p, &d);
         w->kernels->output(&work);
+        for (int64_t i = 0; i < d.copies; i++)
+            memcpy(d.copy[i].to, d.copy[i].from, (size_t)d.copy[i].count * sizeof(float));
         for (int64_t i = 0; i < w->points; i++)
             in[i] += step[i];
     }
@@ -270,11 +330,11 @@ static void run_block(const run_context *c, const chunk *of, int64_t phase, int6
 {
     const cn_conv_plan *plan = c->plan;
     const cn__winograd_conv *w = plan->winograd;
-    target to = {of->group, phase, &plan->block[b]};
+    target to = {of->group, phase, &w->block[b]};
     multiply_points(plan, phase, to.block,
                     c->packed + cn__winograd_packed(plan, of->group, phase, to.block), transformed,
                     sums, of->end - of->first);
-    transform_sums(c, &to, of->first, of->end, sums, sums + w->points * w->sum_step);
+    transform_sums(c, &to, of->first, of->end, sums);
 }
 
 /* A chunk, with a transformed input of its own behind the slot's sums. */
@@ -284,8 +344,8 @@ static void run_chunk(const run_context *c, const chunk *of, float *slot)
     const cn__winograd_conv *w = plan->winograd;
     float *transformed = slot + w->slot_floats - w->chunk_floats;
     transform_input(c, of->group, of->first, of->end, transformed);
-    for (int64_t phase = 0; phase < plan->phases; phase++)
-        for (int64_t b = 0; b < plan->blocks; b++)
+    for (int64_t phase = 0; phase < w->phases; phase++)
+        for (int64_t b = 0; b < w->blocks; b++)
             run_block(c, of, phase, b, transformed, slot);
 }
 
@@ -321,8 +381,7 @@ static void work(void *context, size_t slot)
         int64_t index = task % w->chunks, part = task / w->chunks;
         chunk of = chunk_at(w, index);
         if (w->shared)
-            run_block(c, &of, part / c->plan->blocks, part % c->plan->blocks,
-                      shared_chunk(c, index), memory);
+            run_block(c, &of, part / w->blocks, part % w->blocks, shared_chunk(c, index), memory);
         else
             run_chunk(c, &of, memory);
     }

@@ -23,17 +23,18 @@ typedef struct piece {
     int64_t first, count;
 } piece;
 
-/* A tap of the kernel: (count, width). */
+/* A tap of the kernel, or as many as cells are merged, which follow one another: (count, width). */
 static void gather_tap(const cn_conv_plan *plan, const piece *of, const float *tap, float *to)
 {
     const cn_conv *conv = &plan->conv;
+    const cn__winograd_conv *w = plan->winograd;
     const cn__column_block *block = of->block;
     int64_t width = block->vectors * plan->kernels->lanes;
     bool transposed = plan->pass == CN_CONV_TRANSPOSE;
-    const float *columns = tap + of->group * plan->columns + block->first;
+    const float *columns = tap + of->group * w->columns + block->first;
     if (transposed)
         plan->kernels->transpose(block->columns, of->count,
-                                 tap + block->first * conv->in_channels + of->group * plan->depth +
+                                 tap + block->first * conv->in_channels + of->group * w->depth +
                                      of->first,
                                  conv->in_channels, to, width);
     for (int64_t k = 0; k < of->count; k++) {
@@ -99,17 +100,17 @@ static void gather_taps(const pack_context *c, const piece *of, gathered *to)
 static piece piece_at(const cn_conv_plan *plan, int64_t index)
 {
     const cn__winograd_conv *w = plan->winograd;
-    int64_t pieces = cn__ceil_div(plan->depth, pack_rows), parts = w->first_part[plan->phases];
+    int64_t pieces = cn__ceil_div(w->depth, pack_rows), parts = w->first_part[w->phases];
     int64_t first = index % pieces * pack_rows, rest = index / pieces;
-    int64_t part = rest / plan->blocks % parts, phase = 0;
+    int64_t part = rest / w->blocks % parts, phase = 0;
     while (part >= w->first_part[phase + 1])
         phase++;
-    return (piece){.group = rest / plan->blocks / parts,
+    return (piece){.group = rest / w->blocks / parts,
                    .phase = phase,
                    .part = &w->part[part],
-                   .block = &plan->block[rest % plan->blocks],
+                   .block = &w->block[rest % w->blocks],
                    .first = first,
-                   .count = cn__min(pack_rows, plan->depth - first)};
+                   .count = cn__min(pack_rows, w->depth - first)};
 }
 
 static void pack_task(void *context, size_t index)
@@ -125,7 +126,7 @@ static void pack_task(void *context, size_t index)
     gathered from;
     gather_taps(c, &of, &from);
     float *to = c->packed + cn__winograd_packed(plan, of.group, of.phase, of.block);
-    point_packed(w, &of, plan->depth * width, to + of.first * width, unused, out);
+    point_packed(w, &of, w->depth * width, to + of.first * width, unused, out);
     for (int64_t k = 0; k < of.count; k++) {
         w->kernels->kernel(from.tap, width, out);
         for (int64_t t = 0; t < taps; t++)
@@ -137,8 +138,9 @@ static void pack_task(void *context, size_t index)
 
 void cn__winograd_pack(const cn_conv_plan *plan, const float *kernel, float *packed, cn_pool *pool)
 {
+    const cn__winograd_conv *w = plan->winograd;
     pack_context context = {plan, kernel, packed};
-    int64_t parts = plan->winograd->first_part[plan->phases] * plan->conv.groups;
-    int64_t pieces = cn__ceil_div(plan->depth, pack_rows);
-    cn__pool_run(pool, pack_task, &context, (size_t)(parts * plan->blocks * pieces));
+    int64_t parts = w->first_part[w->phases] * plan->conv.groups;
+    int64_t pieces = cn__ceil_div(w->depth, pack_rows);
+    cn__pool_run(pool, pack_task, &context, (size_t)(parts * w->blocks * pieces));
 }

@@ -1,6 +1,11 @@
 /* Minimal filtering: how the kernel is cut into parts and which windows of the input they read. */
 #include "ops/conv_winograd_plan.h"
 
+static int64_t modulo(int64_t a, int64_t b)
+{
+    return (a % b + b) % b;
+}
+
 /* Cuts taps of a phase into as few equal parts as can be. */
 static void cut_taps(cn__winograd_axis *axis, const cn__window *all)
 {
@@ -15,46 +20,32 @@ static void cut_taps(cn__winograd_axis *axis, const cn__window *all)
     }
 }
 
-/* Each phase of a transposed convolution. As a correlation it has its taps in reverse. */
-static void cut_phases(const cn_conv_plan *plan, int axis, cn__winograd_axis *to)
-{
-    int64_t stride = plan->conv.stride[axis];
-    for (int64_t p = 0; p < plan->axis[axis].phases; p++) {
-        const cn__axis_phase *phase = &plan->axis[axis].phase[p];
-        int64_t tap = phase->taps > 0 ? phase->tap[phase->taps - 1] : 0;
-        cut_taps(to, &(cn__window){.phase = p,
-                                   .taps = phase->taps,
-                                   .tap = tap,
-                                   .tap_step = -stride,
-                                   .first = (p + plan->conv.before[axis] - tap) / stride});
-    }
-}
-
-/* The taps of a convolution with the same position modulo the stride. */
-static void cut_residues(const cn_conv_plan *plan, int axis, cn__winograd_axis *to)
+/* The taps r, r + stride ... of a convolution, or those of a phase of a transposed convolution,
+ * which are a correlation in reverse. */
+static cn__window all_taps(const cn_conv_plan *plan, int axis, int64_t r)
 {
     int64_t kernel = plan->conv.kernel[axis], stride = plan->conv.stride[axis];
-    for (int64_t r = 0; r < cn__min(stride, kernel); r++)
-        cut_taps(to, &(cn__window){.taps = cn__ceil_div(kernel - r, stride),
-                                   .tap = r,
-                                   .tap_step = stride,
-                                   .first = r - plan->conv.before[axis]});
+    int64_t before = plan->conv.before[axis];
+    int64_t taps = r < kernel ? cn__ceil_div(kernel - r, stride) : 0;
+    if (plan->pass != CN_CONV_TRANSPOSE)
+        return (cn__window){.taps = taps, .tap = r, .tap_step = stride, .first = r - before};
+    return (cn__window){.phase = r,
+                        .taps = taps,
+                        .tap = r + (taps - 1) * stride,
+                        .tap_step = -stride,
+                        .first = (before - modulo(before, stride)) / stride - (taps - 1)};
 }
 
-/* Where each phase has one part, all may read the same windows, which begin where the first of them
- * begins to read. A phase that begins later gets zeros before its taps if it has room for them,
- * else its outputs are shifted. */
+/* Where each phase has one part, all read the same windows, which begin where the longest part
+ * begins to read. The others get zeros before their taps. */
 static void share_windows(cn__winograd_axis *axis)
 {
     int64_t first = INT64_MAX;
     for (int64_t p = 0; p < axis->parts; p++)
         first = cn__min(first, axis->part[p].first);
     for (int64_t p = 0; p < axis->parts; p++) {
-        cn__window *part = &axis->part[p];
-        int64_t late = part->first - first;
-        part->lead = cn__min(late, axis->taps - part->taps);
-        axis->shift[part->phase] = late - part->lead;
-        part->first = first;
+        axis->part[p].lead = axis->part[p].first - first;
+        axis->part[p].first = first;
     }
 }
 
@@ -72,27 +63,29 @@ static void number_windows(cn__winograd_axis *axis)
     }
 }
 
-static cn_status plan_axis(const cn_conv_plan *plan, int axis, cn__winograd_axis *to)
+/* Each tap is in one part, so that there is room. */
+static cn_status plan_axis(const cn_conv_plan *plan, int axis, int64_t merged,
+                           cn__winograd_axis *to)
 {
+    const cn_conv *conv = &plan->conv;
     bool transposed = plan->pass == CN_CONV_TRANSPOSE;
-    int64_t phases = plan->axis[axis].phases, outputs = 0;
-    size_t taps = (size_t)plan->conv.kernel[axis];
-    to->part = cn__arena_alloc(plan->arena, taps * sizeof *to->part);
-    to->first = cn__arena_alloc(plan->arena, taps * sizeof *to->first);
-    to->shift = cn__arena_alloc(plan->arena, (size_t)phases * sizeof *to->shift);
-    if (to->part == NULL || to->first == NULL || to->shift == NULL)
+    int64_t stride = conv->stride[axis], kernel = conv->kernel[axis];
+    to->part = cn__arena_alloc(plan->arena, (size_t)kernel * sizeof *to->part);
+    to->first = cn__arena_alloc(plan->arena, (size_t)kernel * sizeof *to->first);
+    if (to->part == NULL || to->first == NULL)
         return cn_error_status();
-    to->spacing = transposed ? 1 : plan->conv.stride[axis];
-    (transposed ? cut_phases : cut_residues)(plan, axis, to);
-    bool single = phases > 1;
-    for (int64_t p = 1; p < to->parts; p++)
-        single = single && to->part[p].phase != to->part[p - 1].phase;
-    if (single)
+    to->spacing = transposed ? 1 : stride;
+    to->phases = transposed ? stride / merged : 1;
+    to->out_step = transposed ? stride : 1;
+    to->out_first = transposed ? -modulo(conv->before[axis], stride) : 0;
+    for (int64_t r = 0; r < cn__min(stride / merged, kernel); r++) {
+        const cn__window all = all_taps(plan, axis, r);
+        cut_taps(to, &all);
+    }
+    if (transposed && cn__ceil_div(kernel, stride) <= to->taps)
         share_windows(to);
     number_windows(to);
-    for (int64_t p = 0; p < phases; p++)
-        outputs = cn__max(outputs, plan->axis[axis].phase[p].count + to->shift[p]);
-    to->tiles = cn__ceil_div(outputs, to->step);
+    to->tiles = cn__ceil_div(cn__ceil_div(conv->out[axis] - to->out_first, to->out_step), to->step);
     return CN_OK;
 }
 
@@ -127,14 +120,13 @@ static int64_t phase_parts(const cn__winograd_axis *axis, int64_t phase, const c
 }
 
 /* The parts of a phase; returns how many. */
-static int64_t combine(const cn_conv_plan *plan, const cn__winograd_conv *w, int64_t phase,
-                       cn__winograd_part *to)
+static int64_t combine(const cn__winograd_conv *w, int64_t phase, cn__winograd_part *to)
 {
     const cn__window *first[3] = {NULL};
     int64_t count[3];
     for (int i = 2; i >= 0; i--) {
-        count[i] = phase_parts(&w->axis[i], phase % plan->axis[i].phases, &first[i]);
-        phase /= plan->axis[i].phases;
+        count[i] = phase_parts(&w->axis[i], phase % w->axis[i].phases, &first[i]);
+        phase /= w->axis[i].phases;
     }
     for (int64_t p = 0; to != NULL && p < count[0] * count[1] * count[2]; p++, to++) {
         int64_t at[3] = {p / count[2] / count[1], p / count[2] % count[1], p % count[2]};
@@ -149,24 +141,25 @@ static int64_t combine(const cn_conv_plan *plan, const cn__winograd_conv *w, int
 cn_status cn__winograd_parts(const cn_conv_plan *plan, cn__winograd_conv *w)
 {
     for (int i = 0; i < 3; i++)
-        CN__TRY(plan_axis(plan, i, &w->axis[i]));
-    int64_t *first = cn__arena_alloc(plan->arena, (size_t)(plan->phases + 1) * sizeof *first);
+        CN__TRY(plan_axis(plan, i, i == 2 ? w->merged : 1, &w->axis[i]));
+    w->phases = w->axis[0].phases * w->axis[1].phases * w->axis[2].phases;
+    int64_t *first = cn__arena_alloc(plan->arena, (size_t)(w->phases + 1) * sizeof *first);
     if (first == NULL)
         return cn_error_status();
     bool fits = suits(w);
-    for (int64_t p = 0; p < plan->phases; p++) {
-        int64_t parts = combine(plan, w, p, NULL);
+    for (int64_t p = 0; p < w->phases; p++) {
+        int64_t parts = combine(w, p, NULL);
         first[p + 1] = first[p] + parts;
         fits = fits && parts <= cn__most_parts;
     }
     w->first_part = first;
     if (!fits)
         return CN_OK;
-    w->part = cn__arena_alloc(plan->arena, (size_t)first[plan->phases] * sizeof *w->part);
+    w->part = cn__arena_alloc(plan->arena, (size_t)first[w->phases] * sizeof *w->part);
     if (w->part == NULL)
         return cn_error_status();
-    for (int64_t p = 0; p < plan->phases; p++)
-        combine(plan, w, p, w->part + first[p]);
+    for (int64_t p = 0; p < w->phases; p++)
+        combine(w, p, w->part + first[p]);
     w->inputs = w->axis[0].inputs * w->axis[1].inputs * w->axis[2].inputs;
     return CN_OK;
 }

@@ -15,7 +15,7 @@ enum {
     wanted_chunks = 8,
     /* The most products in a sum at one of 6 x 6 points: the error grows with their number, and
      * with twice as many comes near to the bound of ops.h. 4 x 4 points have a quarter of it. */
-    most_products = 1024,
+    most_products = 1400,
     most_points = cn__winograd_most * cn__winograd_most,
     panel_floats = 128 * 1024, /* about half of a second-level cache */
     most_slots = 32
@@ -24,34 +24,42 @@ enum {
 static bool possible(const cn_conv_plan *plan)
 {
     const cn_conv *conv = &plan->conv;
-    int64_t lanes = plan->kernels->lanes;
     if (conv->direct_only || !cn__winograd_allowed())
         return false;
     if (plan->pass != CN_CONV_FORWARD && plan->pass != CN_CONV_TRANSPOSE)
-        return false;
-    if (plan->depth < lanes || plan->columns < lanes)
         return false;
     return conv->dilation[0] == 1 && conv->dilation[1] == 1 && conv->dilation[2] == 1;
 }
 
 /* ---- tasks and memory ---- */
 
+static cn_status plan_cells(const cn_conv_plan *plan, int64_t merged, cn__winograd_conv *w)
+{
+    bool transposed = plan->pass == CN_CONV_TRANSPOSE;
+    w->merged = merged;
+    w->in_cells = transposed ? 1 : merged;
+    w->out_cells = transposed ? merged : 1;
+    w->depth = plan->depth * w->in_cells;
+    w->columns = plan->columns * w->out_cells;
+    return cn__plan_blocks(plan, w->columns, &w->blocks, &w->block, &w->packed_columns);
+}
+
 static cn_status plan_packed(const cn_conv_plan *plan, cn__winograd_conv *w)
 {
-    int64_t *packed = cn__arena_alloc(plan->arena, (size_t)(plan->phases + 1) * sizeof *packed);
+    int64_t *packed = cn__arena_alloc(plan->arena, (size_t)(w->phases + 1) * sizeof *packed);
     if (packed == NULL)
         return cn_error_status();
     w->packed = packed;
-    for (int64_t p = 0; p < plan->phases; p++)
-        packed[p + 1] = packed[p] + cn__phase_points(w, p) * plan->depth * plan->packed_columns;
-    w->group_packed = packed[plan->phases];
+    for (int64_t p = 0; p < w->phases; p++)
+        packed[p + 1] = packed[p] + cn__phase_points(w, p) * w->depth * w->packed_columns;
+    w->group_packed = packed[w->phases];
     return CN_OK;
 }
 
 /* Whole tiles of the matrix product, in chunks of about the same size. */
 static void plan_chunks(const cn_conv_plan *plan, cn__winograd_conv *w)
 {
-    int64_t rows = plan->kernels->rows[plan->block[0].vectors];
+    int64_t rows = plan->kernels->rows[w->block[0].vectors];
     int64_t tile_bytes =
         w->points * (w->inputs * w->row + cn__widest_block) * (int64_t)sizeof(float);
     int64_t most = cn__min(most_chunk, slot_bytes / tile_bytes);
@@ -63,39 +71,40 @@ static void plan_chunks(const cn_conv_plan *plan, cn__winograd_conv *w)
     w->chunk = cn__min(cn__ceil_div(equal, rows) * rows, w->tiles);
     w->group_chunks = cn__ceil_div(w->tiles, w->chunk);
     w->chunks = w->group_chunks * plan->conv.groups;
-    w->tasks = w->chunks * (w->shared ? plan->phases * plan->blocks : 1);
+    w->tasks = w->chunks * (w->shared ? w->phases * w->blocks : 1);
 }
 
 static cn_status plan_memory(const cn_conv_plan *plan, cn__winograd_conv *w)
 {
-    w->row = cn__ceil_div(plan->depth, line) * line;
+    w->row = cn__ceil_div(w->depth, line) * line;
     plan_chunks(plan, w);
     /* One line more keeps the points from falling on the same lines of the caches. */
     w->in_step = w->chunk * w->row + line;
     w->sum_step = w->chunk * cn__widest_block + line;
     w->chunk_floats = w->inputs * w->points * w->in_step;
-    w->slot_floats = w->points * w->sum_step + cn__widest_block + (w->shared ? 0 : w->chunk_floats);
+    w->slot_floats = w->points * w->sum_step + (w->shared ? 0 : w->chunk_floats);
     int64_t room = scratch_bytes / (int64_t)sizeof(float);
     room -= w->shared ? w->chunks * w->chunk_floats : 0;
     w->slots = cn__min(w->tasks, cn__min(most_slots, cn__default_threads()));
     w->slots = cn__min(w->slots, room / w->slot_floats);
-    int64_t zeros = cn__max(plan->depth, cn__widest_block);
+    int64_t zeros = cn__max(w->depth, cn__widest_block);
     w->zeros = cn__arena_alloc(plan->arena, (size_t)zeros * sizeof(float));
     return w->zeros != NULL ? CN_OK : cn_error_status();
 }
 
 /* The most products that are added up at a point. */
-static int64_t most_added(const cn_conv_plan *plan, const cn__winograd_conv *w)
+static int64_t most_added(const cn__winograd_conv *w)
 {
     int64_t most = 0;
-    for (int64_t p = 0; p < plan->phases; p++)
+    for (int64_t p = 0; p < w->phases; p++)
         most = cn__max(most, w->first_part[p + 1] - w->first_part[p]);
-    return most * plan->depth;
+    return most * w->depth;
 }
 
 /* Leaves it in plan->winograd, or NULL if it does not fit the parts of the kernel or the scratch.
  */
-static cn_status plan_with(cn_conv_plan *plan, const cn__winograd *kernels, const bool filtered[3])
+static cn_status plan_with(cn_conv_plan *plan, const cn__winograd *kernels, const bool filtered[3],
+                           int64_t merged)
 {
     plan->winograd = NULL;
     cn__winograd_conv *w = cn__arena_alloc(plan->arena, sizeof *w);
@@ -103,6 +112,9 @@ static cn_status plan_with(cn_conv_plan *plan, const cn__winograd *kernels, cons
         return cn_error_status();
     w->kernels = kernels;
     w->points = 1;
+    CN__TRY(plan_cells(plan, merged, w));
+    if (w->depth < plan->kernels->lanes || w->columns < plan->kernels->lanes)
+        return CN_OK;
     for (int i = 0; i < 3; i++) {
         cn__winograd_axis *axis = &w->axis[i];
         axis->points = filtered[i] ? kernels->points : 1;
@@ -111,12 +123,12 @@ static cn_status plan_with(cn_conv_plan *plan, const cn__winograd *kernels, cons
         w->points *= axis->points;
     }
     CN__TRY(cn__winograd_parts(plan, w));
-    if (w->part == NULL || (w->points == most_points && most_added(plan, w) > most_products))
+    if (w->part == NULL || (w->points == most_points && most_added(w) > most_products))
         return CN_OK;
     w->tiles = plan->conv.batch * w->axis[0].tiles * w->axis[1].tiles * w->axis[2].tiles;
     CN__TRY(plan_packed(plan, w));
     CN__TRY(plan_memory(plan, w));
-    w->panel = cn__max(1, panel_floats / (plan->depth * cn__widest_block));
+    w->panel = cn__max(1, panel_floats / (w->depth * cn__widest_block));
     if (w->slots > 0)
         plan->winograd = w;
     return CN_OK;
@@ -124,20 +136,19 @@ static cn_status plan_with(cn_conv_plan *plan, const cn__winograd *kernels, cons
 
 /* ---- whether it pays ---- */
 
-/* Measured: cycles to transform a vector at a point, inputs and sums alike; bytes of the packed
- * kernel that are read in a cycle if it fits the third-level cache and if it does not, and written;
- * the share of the peak that the products reach. */
-static const double transform_cycles = 10, cached_bytes = 12, memory_bytes = 4.5, pack_bytes = 2.4,
-                    share = 0.85;
+/* Measured: cycles to transform a vector at a point along one axis and along two, inputs and sums
+ * alike; bytes of the packed kernel that are read in a cycle if it fits the third-level cache and
+ * if it does not, and written; the share of the peak that the products reach. */
+static const double transform_cycles[] = {0, 5, 6}, cached_bytes = 12, memory_bytes = 4.5,
+                    pack_bytes = 4, share = 0.85;
 static const double cache = 24 << 20;
 
 /* A kernel is packed once if it is constant, and for each run in training. */
 static const double pack_runs = 0.25;
 
-static double products(const cn_conv_plan *plan, double pixels, double taps)
+static double products(const cn_conv_plan *plan, double pixels, int64_t depth, int64_t columns)
 {
-    double columns = (double)plan->packed_columns / plan->kernels->lanes;
-    return pixels * taps * (double)plan->depth * columns / 2 / share;
+    return pixels * (double)depth * (double)(columns / plan->kernels->lanes) / 2 / share;
 }
 
 static double with_weights(double cycles, double bytes, double reads)
@@ -151,7 +162,8 @@ static double direct_cycles(const cn_conv_plan *plan)
     double cycles = 0, pixels = 0;
     for (int64_t p = 0; p < plan->phases; p++) {
         double here = (double)(plan->conv.batch * plan->phase[p].image_pixels);
-        cycles += products(plan, (double)plan->conv.groups * here, (double)plan->phase[p].taps);
+        cycles += products(plan, (double)plan->conv.groups * here,
+                           plan->phase[p].taps * plan->depth, plan->packed_columns);
         pixels += here;
     }
     double chunks = pixels / (double)(plan->phases * plan->chunk_pixels);
@@ -161,15 +173,15 @@ static double direct_cycles(const cn_conv_plan *plan)
 static double winograd_cycles(const cn_conv_plan *plan)
 {
     const cn__winograd_conv *w = plan->winograd;
-    double products_points = 0, groups = (double)plan->conv.groups,
-           tiles = groups * (double)w->tiles;
-    for (int64_t p = 0; p < plan->phases; p++)
-        products_points += (double)cn__phase_points(w, p);
-    double vectors =
-        (double)(w->inputs * w->row + plan->phases * plan->packed_columns) / plan->kernels->lanes;
+    double groups = (double)plan->conv.groups, tiles = groups * (double)w->tiles;
+    int64_t points = 0,
+            vectors = (w->inputs * w->row + w->phases * w->packed_columns) / plan->kernels->lanes;
+    for (int64_t p = 0; p < w->phases; p++)
+        points += cn__phase_points(w, p);
     double bytes = groups * (double)w->group_packed * sizeof(float);
-    return tiles * (double)w->points * vectors * transform_cycles +
-           with_weights(products(plan, tiles, products_points), bytes, (double)w->group_chunks);
+    return tiles * (double)(w->points * vectors) * transform_cycles[w->kernels->axes] +
+           with_weights(products(plan, tiles, points * w->depth, w->packed_columns), bytes,
+                        (double)w->group_chunks);
 }
 
 static int preferred;
@@ -179,14 +191,30 @@ void cn__winograd_prefer(int points)
     preferred = points;
 }
 
-/* Keeps the plan that plan_with() left if it is better than `best` cycles. */
-static void compare(const cn_conv_plan *plan, double *best, const cn__winograd_conv **chosen)
+/* Keeps what was planned best. */
+typedef struct choice {
+    double cycles;
+    const cn__winograd_conv *of;
+} choice;
+
+/* Plans with an algorithm along some axes, with merged cells and without. */
+static cn_status try(cn_conv_plan *plan, const cn__winograd *kernels, const bool filtered[3],
+                     choice *best)
 {
-    double cycles = plan->winograd != NULL ? winograd_cycles(plan) : (double)INFINITY;
-    if (cycles < *best) {
-        *best = cycles;
-        *chosen = plan->winograd;
+    const cn_conv *conv = &plan->conv;
+    int64_t channels = plan->pass == CN_CONV_TRANSPOSE ? conv->out_channels : conv->in_channels;
+    int64_t stride = conv->stride[2];
+    bool merges = stride > 1 && conv->kernel[2] % stride == 0 && conv->groups == 1 &&
+                  stride * channels <= cn__most_merged;
+    for (int64_t merged = 1; merged <= stride; merged += stride - 1) {
+        CN__TRY(plan_with(plan, kernels, filtered, merged));
+        double cycles = plan->winograd != NULL ? winograd_cycles(plan) : (double)INFINITY;
+        if (cycles < best->cycles)
+            *best = (choice){cycles, plan->winograd};
+        if (!merges)
+            break;
     }
+    return CN_OK;
 }
 
 cn_status cn__winograd_plan(cn_conv_plan *plan)
@@ -195,24 +223,20 @@ cn_status cn__winograd_plan(cn_conv_plan *plan)
                       both[3] = {false, true, true};
     if (!possible(plan))
         return CN_OK;
-    double best = preferred != 0 ? (double)INFINITY : direct_cycles(plan);
-    const cn__winograd_conv *chosen = NULL;
+    choice best = {preferred != 0 ? (double)INFINITY : direct_cycles(plan), NULL};
     for (int i = 0; i < CN__WINOGRAD_COUNT; i++) {
         const cn__winograd *kernels = &plan->kernels->winograd[i];
         if (preferred != 0 && kernels->points != preferred)
             continue;
-        CN__TRY(plan_with(plan, kernels, kernels->axes == 2 ? both : columns));
-        compare(plan, &best, &chosen);
-        if (kernels->axes == 1) {
-            CN__TRY(plan_with(plan, kernels, rows));
-            compare(plan, &best, &chosen);
-        }
+        CN__TRY(try(plan, kernels, kernels->axes == 2 ? both : columns, &best));
+        if (kernels->axes == 1)
+            CN__TRY(try(plan, kernels, rows, &best));
     }
-    plan->winograd = chosen;
-    if (chosen == NULL)
+    const cn__winograd_conv *w = plan->winograd = best.of;
+    if (w == NULL)
         return CN_OK;
-    plan->packed_floats = chosen->group_packed * plan->conv.groups;
-    plan->scratch_floats = chosen->slots * chosen->slot_floats +
-                           (chosen->shared ? chosen->chunks * chosen->chunk_floats : 0);
+    plan->packed_floats = w->group_packed * plan->conv.groups;
+    plan->scratch_floats =
+        w->slots * w->slot_floats + (w->shared ? w->chunks * w->chunk_floats : 0);
     return CN_OK;
 }

@@ -7,7 +7,7 @@
 /* A part of an axis' taps that is a correlation with stride 1: tap `tap` + i * `tap_step` of the
  * kernel is applied to cell `lead` + i of a window of input cells. */
 typedef struct cn__window {
-    int64_t phase; /* of the axis: the outputs it belongs to */
+    int64_t phase; /* of the axis' outputs */
     int64_t taps, tap, tap_step;
     int64_t lead;  /* taps of zero before the first */
     int64_t first; /* where the first tile's window begins in the input */
@@ -18,15 +18,17 @@ typedef struct cn__window {
 } cn__window;
 
 /* An axis is filtered, a tile then having `points` cells and `step` outputs of each phase along it,
- * or it is not: then each of its taps is a part, and points, taps and step are 1. */
+ * or it is not: then each of its taps is a part, and points, taps and step are 1. Outputs
+ * (phase + out_first) + i * out_step belong to a phase: those that a transposed convolution
+ * computes with the taps phase, phase + stride ... */
 typedef struct cn__winograd_axis {
     int64_t points, taps, step;
     int64_t tiles;   /* that cover an image */
     int64_t spacing; /* of the cells of a window */
+    int64_t phases, out_first, out_step;
     int64_t parts, inputs;
     cn__window *part; /* [parts], phase by phase */
     int64_t *first;   /* [inputs]: where the first tile's windows begin */
-    int64_t *shift;   /* [phases]: outputs of the first tile that lie before output 0 */
 } cn__winograd_axis;
 
 /* A part of a phase's kernel: one of each axis. */
@@ -39,13 +41,21 @@ typedef struct cn__winograd_part {
  * - the phases of a transposed convolution: all may read the same windows of the input;
  * - the taps with the same position modulo the stride of a convolution, and pieces of a large
  *   kernel, which read windows of their own. What the parts of one phase give is added up before it
- *   is transformed back. */
+ *   is transformed back.
+ * Where the kernel is a multiple of the stride along the last axis, `merged` = stride neighbouring
+ * input cells of a convolution may be one cell, with that many times the channels, and so may the
+ * outputs of all phases of a transposed convolution: both lie side by side in memory. */
 typedef struct cn__winograd_conv {
     const cn__winograd *kernels;
     cn__winograd_axis axis[3];
-    int64_t points;            /* of a tile */
-    int64_t tiles;             /* of all images */
-    int64_t inputs;            /* windows that a tile reads */
+    int64_t points;                      /* of a tile */
+    int64_t tiles;                       /* of all images */
+    int64_t inputs;                      /* windows that a tile reads */
+    int64_t merged, in_cells, out_cells; /* in_cells, out_cells: merged, or 1 */
+    int64_t depth, columns;              /* of a group, with all merged cells */
+    int64_t blocks, packed_columns;
+    cn__column_block *block;
+    int64_t phases;
     cn__winograd_part *part;   /* NULL if the kernel does not suit */
     const int64_t *first_part; /* [phases + 1] */
     const int64_t *packed;     /* [phases + 1]: where a phase's kernel begins, in floats */
@@ -68,7 +78,8 @@ typedef struct cn__winograd_conv {
 
 enum {
     cn__widest_block = 64, /* columns */
-    cn__most_parts = 64    /* of a phase */
+    cn__most_parts = 64,   /* of a phase */
+    cn__most_merged = 1024 /* floats of a merged cell */
 };
 
 /* True if the kernel of a part is not zero everywhere at a point. */
@@ -98,7 +109,7 @@ static inline int64_t cn__winograd_packed(const cn_conv_plan *plan, int64_t grou
 {
     const cn__winograd_conv *w = plan->winograd;
     return group * w->group_packed + w->packed[phase] +
-           cn__phase_points(w, phase) * plan->depth * block->packed;
+           cn__phase_points(w, phase) * w->depth * block->packed;
 }
 
 /* Plans the axes, whose points, taps and step are given, and the parts. There are none if the

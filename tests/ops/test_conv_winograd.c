@@ -148,6 +148,32 @@ static void test_conv_transpose(void **state)
     for_configurations(configurations, one_transpose);
 }
 
+/* Fewer channels than lanes, which only merged cells fill: of a convolution's input, or of a
+ * transposed convolution's output. */
+static void one_merged(int number, cn_pool *pool)
+{
+    bool transposed = number % 2 == 0;
+    int64_t few = test_int(4, 21), many = channels();
+    cn_conv conv = {.rank = 2,
+                    .batch = test_int(1, 2),
+                    .in_channels = transposed ? many : few,
+                    .out_channels = transposed ? few : many,
+                    .stride = {test_int(1, 5), test_int(4, 8)}};
+    for (int i = 0; i < 2; i++) {
+        conv.kernel[i] = conv.stride[i] * test_int(2, i == 0 ? 3 : 4);
+        conv.in[i] = test_int(1, transposed ? 6 : 40);
+        conv.before[i] = test_int(-9, 20);
+        conv.out[i] = test_int(transposed ? conv.stride[i] : 1, transposed ? 40 : 8);
+    }
+    check_result(&conv, transposed, number, pool);
+}
+
+static void test_merged(void **state)
+{
+    (void)state;
+    for_configurations(120, one_merged);
+}
+
 /* 512 channels, a trained network's size: the bound of ops.h. */
 static void one_deep(int number, cn_pool *pool)
 {
@@ -346,10 +372,10 @@ static void test_choice(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_conv),   cmocka_unit_test(test_conv_transpose),
-        cmocka_unit_test(test_deep),   cmocka_unit_test(test_adjoint),
-        cmocka_unit_test(test_clamp),  cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_conv),    cmocka_unit_test(test_conv_transpose),
+        cmocka_unit_test(test_merged),  cmocka_unit_test(test_deep),
+        cmocka_unit_test(test_adjoint), cmocka_unit_test(test_clamp),
+        cmocka_unit_test(test_threads), cmocka_unit_test(test_choice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
