@@ -90,19 +90,27 @@ static void point_window(const run_context *c, int64_t input, const place *p, co
     }
 }
 
-static void transform_input(const run_context *c, int64_t group, int64_t first, int64_t end,
+/* The tiles of a chunk and the group they are computed for. */
+typedef struct chunk {
+    int64_t group, first, end;
+} chunk;
+
+/* The windows of a round. */
+static void transform_input(const run_context *c, const chunk *of, int64_t round,
                             float *transformed)
 {
     const cn__winograd_conv *w = c->plan->winograd;
     const float *cells[most_points];
     edges copies;
-    for (int64_t input = 0; input < w->inputs; input++)
-        for (int64_t tile = first; tile < end; tile++) {
+    int64_t first = round * w->round_inputs, end = cn__min(first + w->round_inputs, w->inputs);
+    for (int64_t input = first; input < end; input++)
+        for (int64_t tile = of->first; tile < of->end; tile++) {
             place p = place_of(w, tile);
-            point_window(c, input, &p, c->in + group * w->depth, &copies, cells);
-            w->kernels->input(
-                cells, w->depth,
-                transformed + input * w->points * w->in_step + (tile - first) * w->row, w->in_step);
+            point_window(c, input, &p, c->in + of->group * w->depth, &copies, cells);
+            w->kernels->input(cells, w->depth,
+                              transformed + (input - first) * w->points * w->in_step +
+                                  (tile - of->first) * w->row,
+                              w->in_step);
         }
 }
 
@@ -112,7 +120,7 @@ static void transform_input(const run_context *c, int64_t group, int64_t first, 
 typedef struct product {
     bool begun; /* add to the sums of parts before */
     int64_t parts, tiles;
-    const float *in[cn__most_parts], *weights;
+    const float *in[cn__most_panel], *weights;
     const float *next_in, *next_weights;
     int64_t next_floats; /* of the weights */
     float *sums;
@@ -131,7 +139,7 @@ static const float *next_lines(const cn_conv_plan *plan, const product *work, in
 static void multiply(const cn_conv_plan *plan, const cn__column_block *block, const product *work)
 {
     static const _Alignas(64) float start[cn__widest_block];
-    const float *in[cn__most_parts * CN__MAX_ROWS];
+    const float *in[cn__most_panel * CN__MAX_ROWS];
     float *out[CN__MAX_ROWS];
     int64_t most = plan->kernels->rows[block->vectors], row = plan->winograd->row;
     int64_t width = block->vectors * plan->kernels->lanes;
@@ -157,9 +165,18 @@ static void multiply(const cn_conv_plan *plan, const cn__column_block *block, co
     }
 }
 
-/* Goes through the points of a phase and the parts of each. */
+/* True if a part of the phase is used at a point, of those from `first` to `end`. */
+static bool any_used(const cn__winograd_conv *w, int64_t first, int64_t end, int64_t point)
+{
+    for (int64_t p = first; p < end; p++)
+        if (cn__point_used(w, &w->part[p], point))
+            return true;
+    return false;
+}
+
+/* Goes through the points of a set and the parts of each. */
 typedef struct walk {
-    int64_t phase, point, part;
+    int64_t set, point, part;
 } walk;
 
 /* The next product, but for the weights: a panel of the parts that are used at a point. None if its
@@ -167,31 +184,33 @@ typedef struct walk {
 static void next_product(const cn__winograd_conv *w, const float *in, float *sums, walk *at,
                          product *work)
 {
-    int64_t end = w->first_part[at->phase + 1];
-    work->begun = at->part > w->first_part[at->phase];
+    int64_t end = w->first_part[at->set + 1], round = at->set % w->rounds;
     for (work->parts = 0; at->point < w->points && work->parts < w->panel;) {
-        if (at->part < end && cn__point_used(w, &w->part[at->part], at->point))
+        const cn__winograd_part *part = &w->part[at->part];
+        if (at->part < end && cn__point_used(w, part, at->point)) {
+            if (work->parts == 0)
+                work->begun = any_used(w, w->first_part[at->set - round], at->part, at->point);
             work->in[work->parts++] =
-                in + (w->part[at->part].input * w->points + at->point) * w->in_step;
+                in + ((part->input - round * w->round_inputs) * w->points + at->point) * w->in_step;
+        }
         work->sums = sums + at->point * w->sum_step;
         if (++at->part < end)
             continue;
         at->point++;
-        at->part = w->first_part[at->phase];
+        at->part = w->first_part[at->set];
         if (work->parts > 0)
             return;
-        work->begun = false;
     }
 }
 
-/* All points of a phase. */
-static void multiply_points(const cn_conv_plan *plan, int64_t phase, const cn__column_block *block,
+/* All points of a set. */
+static void multiply_points(const cn_conv_plan *plan, int64_t set, const cn__column_block *block,
                             const float *packed, const float *in, float *sums, int64_t tiles)
 {
     const cn__winograd_conv *w = plan->winograd;
-    int64_t part_floats = plan->winograd->depth * block->vectors * plan->kernels->lanes;
+    int64_t part_floats = w->depth * block->vectors * plan->kernels->lanes;
     product two[2] = {{.tiles = tiles}, {.tiles = tiles}}, *now = &two[0], *next = &two[1];
-    walk at = {phase, 0, w->first_part[phase]};
+    walk at = {set, 0, w->first_part[set]};
     next_product(w, in, sums, &at, now);
     now->weights = packed;
     while (now->parts > 0) {
@@ -274,15 +293,14 @@ static void point_sums(const cn_conv_plan *plan, int64_t phase, const float *sum
 {
     const cn__winograd_conv *w = plan->winograd;
     for (int64_t p = 0; p < w->points; p++) {
-        bool used = false;
-        for (int64_t part = w->first_part[phase]; part < w->first_part[phase + 1]; part++)
-            used = used || cn__point_used(w, &w->part[part], p);
+        bool used = any_used(w, w->first_part[phase * w->rounds],
+                             w->first_part[(phase + 1) * w->rounds], p);
         in[p] = used ? sums + p * w->sum_step : w->zeros;
         step[p] = used ? width : 0;
     }
 }
 
-static void transform_sums(const run_context *c, const target *to, int64_t first, int64_t end,
+static void transform_sums(const run_context *c, const chunk *of, const target *to,
                            const float *sums)
 {
     const cn__winograd_conv *w = c->plan->winograd;
@@ -300,7 +318,7 @@ static void transform_sums(const run_context *c, const target *to, int64_t first
                                 .low = c->clamp.low,
                                 .high = c->clamp.high};
     point_sums(c->plan, to->phase, sums, to->block->vectors * c->plan->kernels->lanes, in, step);
-    for (int64_t tile = first; tile < end; tile++) {
+    for (int64_t tile = of->first; tile < of->end; tile++) {
         place p = place_of(w, tile);
         point_outputs(c, to, &p, &d);
         w->kernels->output(&work);
@@ -313,40 +331,38 @@ static void transform_sums(const run_context *c, const target *to, int64_t first
 
 /* ---- tasks ---- */
 
-/* The tiles of a chunk and the group they are computed for. */
-typedef struct chunk {
-    int64_t group, first, end;
-} chunk;
-
 static chunk chunk_at(const cn__winograd_conv *w, int64_t index)
 {
     int64_t first = index % w->group_chunks * w->chunk;
     return (chunk){index / w->group_chunks, first, cn__min(first + w->chunk, w->tiles)};
 }
 
-/* A block of columns of one phase and chunk. `sums` is the slot's working memory. */
-static void run_block(const run_context *c, const chunk *of, int64_t phase, int64_t b,
-                      const float *transformed, float *sums)
+/* A round of a block of columns of one phase and chunk; with the last round, its outputs. */
+static void run_block(const run_context *c, const chunk *of, int64_t round, int64_t phase,
+                      int64_t b, const float *transformed, float *sums)
 {
-    const cn_conv_plan *plan = c->plan;
-    const cn__winograd_conv *w = plan->winograd;
+    const cn__winograd_conv *w = c->plan->winograd;
     target to = {of->group, phase, &w->block[b]};
-    multiply_points(plan, phase, to.block,
-                    c->packed + cn__winograd_packed(plan, of->group, phase, to.block), transformed,
-                    sums, of->end - of->first);
-    transform_sums(c, &to, of->first, of->end, sums);
+    int64_t set = phase * w->rounds + round;
+    multiply_points(c->plan, set, to.block,
+                    c->packed + cn__winograd_packed(w, of->group, set, to.block), transformed, sums,
+                    of->end - of->first);
+    if (round == w->rounds - 1)
+        transform_sums(c, of, &to, sums);
 }
 
-/* A chunk, with a transformed input of its own behind the slot's sums. */
+/* A chunk, with a transformed input of its own before the slot's sums. */
 static void run_chunk(const run_context *c, const chunk *of, float *slot)
 {
-    const cn_conv_plan *plan = c->plan;
-    const cn__winograd_conv *w = plan->winograd;
-    float *transformed = slot + w->slot_floats - w->chunk_floats;
-    transform_input(c, of->group, of->first, of->end, transformed);
-    for (int64_t phase = 0; phase < w->phases; phase++)
-        for (int64_t b = 0; b < w->blocks; b++)
-            run_block(c, of, phase, b, transformed, slot);
+    const cn__winograd_conv *w = c->plan->winograd;
+    int64_t sums_step = w->rounds > 1 ? w->points * w->sum_step : 0;
+    for (int64_t round = 0; round < w->rounds; round++) {
+        float *sums = slot + w->chunk_floats;
+        transform_input(c, of, round, slot);
+        for (int64_t phase = 0; phase < w->phases; phase++)
+            for (int64_t b = 0; b < w->blocks; b++, sums += sums_step)
+                run_block(c, of, round, phase, b, slot, sums);
+    }
 }
 
 static float *shared_chunk(const run_context *c, int64_t index)
@@ -363,7 +379,7 @@ static void input_task(void *context, size_t index)
     int64_t pieces = cn__ceil_div(w->tiles, shared_tiles);
     int64_t group = (int64_t)index / pieces, first = (int64_t)index % pieces * shared_tiles;
     for (int64_t tile = first; tile < cn__min(first + shared_tiles, w->tiles); tile++)
-        transform_input(c, group, tile, tile + 1,
+        transform_input(c, &(chunk){group, tile, tile + 1}, 0,
                         shared_chunk(c, group * w->group_chunks + tile / w->chunk) +
                             tile % w->chunk * w->row);
 }
@@ -381,7 +397,8 @@ static void work(void *context, size_t slot)
         int64_t index = task % w->chunks, part = task / w->chunks;
         chunk of = chunk_at(w, index);
         if (w->shared)
-            run_block(c, &of, part / w->blocks, part % w->blocks, shared_chunk(c, index), memory);
+            run_block(c, &of, 0, part / w->blocks, part % w->blocks, shared_chunk(c, index),
+                      memory);
         else
             run_chunk(c, &of, memory);
     }

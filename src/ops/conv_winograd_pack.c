@@ -17,7 +17,7 @@ typedef struct pack_context {
 
 /* What a task packs: `count` input channels from `first` on of a block of columns of a part. */
 typedef struct piece {
-    int64_t group, phase;
+    int64_t group, set;
     const cn__winograd_part *part;
     const cn__column_block *block;
     int64_t first, count;
@@ -60,7 +60,7 @@ static void point_packed(const cn__winograd_conv *w, const piece *of, int64_t po
 {
     for (int64_t point = 0; point < w->points; point++) {
         out[point] = unused;
-        for (int64_t p = w->first_part[of->phase]; p < w->first_part[of->phase + 1]; p++) {
+        for (int64_t p = w->first_part[of->set]; p < w->first_part[of->set + 1]; p++) {
             if (!cn__point_used(w, &w->part[p], point))
                 continue;
             if (&w->part[p] == of->part)
@@ -100,13 +100,13 @@ static void gather_taps(const pack_context *c, const piece *of, gathered *to)
 static piece piece_at(const cn_conv_plan *plan, int64_t index)
 {
     const cn__winograd_conv *w = plan->winograd;
-    int64_t pieces = cn__ceil_div(w->depth, pack_rows), parts = w->first_part[w->phases];
-    int64_t first = index % pieces * pack_rows, rest = index / pieces;
-    int64_t part = rest / w->blocks % parts, phase = 0;
-    while (part >= w->first_part[phase + 1])
-        phase++;
-    return (piece){.group = rest / w->blocks / parts,
-                   .phase = phase,
+    int64_t pieces = cn__ceil_div(w->depth, pack_rows), rest = index / pieces;
+    int64_t first = index % pieces * pack_rows;
+    int64_t part = rest / w->blocks % w->parts, set = 0;
+    while (part >= w->first_part[set + 1])
+        set++;
+    return (piece){.group = rest / w->blocks / w->parts,
+                   .set = set,
                    .part = &w->part[part],
                    .block = &w->block[rest % w->blocks],
                    .first = first,
@@ -125,7 +125,7 @@ static void pack_task(void *context, size_t index)
     float *out[most_points];
     gathered from;
     gather_taps(c, &of, &from);
-    float *to = c->packed + cn__winograd_packed(plan, of.group, of.phase, of.block);
+    float *to = c->packed + cn__winograd_packed(w, of.group, of.set, of.block);
     point_packed(w, &of, w->depth * width, to + of.first * width, unused, out);
     for (int64_t k = 0; k < of.count; k++) {
         w->kernels->kernel(from.tap, width, out);
@@ -140,7 +140,7 @@ void cn__winograd_pack(const cn_conv_plan *plan, const float *kernel, float *pac
 {
     const cn__winograd_conv *w = plan->winograd;
     pack_context context = {plan, kernel, packed};
-    int64_t parts = w->first_part[w->phases] * plan->conv.groups;
+    int64_t parts = w->parts * plan->conv.groups;
     int64_t pieces = cn__ceil_div(w->depth, pack_rows);
     cn__pool_run(pool, pack_task, &context, (size_t)(parts * w->blocks * pieces));
 }

@@ -20,24 +20,41 @@ static void cut_taps(cn__winograd_axis *axis, const cn__window *all)
     }
 }
 
-/* The taps r, r + stride ... of a convolution, or those of a phase of a transposed convolution,
+/* The taps r, r + stride ... of a convolution, or all taps of phase r of a transposed convolution,
  * which are a correlation in reverse. */
-static cn__window all_taps(const cn_conv_plan *plan, int axis, int64_t r)
+static cn__window all_taps(const cn_conv_plan *plan, int axis, const cn__winograd_axis *of,
+                           int64_t r)
 {
     int64_t kernel = plan->conv.kernel[axis], stride = plan->conv.stride[axis];
-    int64_t before = plan->conv.before[axis];
-    int64_t taps = r < kernel ? cn__ceil_div(kernel - r, stride) : 0;
-    if (plan->pass != CN_CONV_TRANSPOSE)
-        return (cn__window){.taps = taps, .tap = r, .tap_step = stride, .first = r - before};
+    int64_t before = plan->conv.before[axis], from = r + of->out_first + before;
+    bool transposed = plan->pass == CN_CONV_TRANSPOSE;
+    int64_t tap = transposed ? modulo(from, stride) : r;
+    int64_t taps = tap < kernel ? cn__ceil_div(kernel - tap, stride) : 0;
+    if (!transposed)
+        return (cn__window){.taps = taps, .tap = tap, .tap_step = stride, .first = tap - before};
     return (cn__window){.phase = r,
                         .taps = taps,
-                        .tap = r + (taps - 1) * stride,
+                        .tap = tap + (taps - 1) * stride,
                         .tap_step = -stride,
-                        .first = (before - modulo(before, stride)) / stride - (taps - 1)};
+                        .first = (from - tap) / stride - (taps - 1)};
 }
 
-/* Where each phase has one part, all read the same windows, which begin where the longest part
- * begins to read. The others get zeros before their taps. */
+/* True if windows as long as the filter hold what all phases of a tile read. */
+static bool windows_suffice(const cn_conv_plan *plan, int axis, const cn__winograd_axis *of)
+{
+    int64_t first = INT64_MAX, end = INT64_MIN;
+    for (int64_t r = 0; r < of->phases; r++) {
+        const cn__window all = all_taps(plan, axis, of, r);
+        if (all.taps > 0) {
+            first = cn__min(first, all.first);
+            end = cn__max(end, all.first + all.taps);
+        }
+    }
+    return end - first <= of->taps;
+}
+
+/* All phases read the same windows, which begin where the first of them begins to read. The others
+ * get zeros before their taps. */
 static void share_windows(cn__winograd_axis *axis)
 {
     int64_t first = INT64_MAX;
@@ -77,9 +94,10 @@ static cn_status plan_axis(const cn_conv_plan *plan, int axis, int64_t merged,
     to->spacing = transposed ? 1 : stride;
     to->phases = transposed ? stride / merged : 1;
     to->out_step = transposed ? stride : 1;
-    to->out_first = transposed ? -modulo(conv->before[axis], stride) : 0;
-    for (int64_t r = 0; r < cn__min(stride / merged, kernel); r++) {
-        const cn__window all = all_taps(plan, axis, r);
+    if (transposed && (merged > 1 || !windows_suffice(plan, axis, to)))
+        to->out_first = -modulo(conv->before[axis], stride);
+    for (int64_t r = 0; r < stride / merged; r++) {
+        const cn__window all = all_taps(plan, axis, to, r);
         cut_taps(to, &all);
     }
     if (transposed && cn__ceil_div(kernel, stride) <= to->taps)
@@ -119,7 +137,7 @@ static int64_t phase_parts(const cn__winograd_axis *axis, int64_t phase, const c
     return count;
 }
 
-/* The parts of a phase; returns how many. */
+/* The parts of a phase in the order of their windows; returns how many. */
 static int64_t combine(const cn__winograd_conv *w, int64_t phase, cn__winograd_part *to)
 {
     const cn__window *first[3] = {NULL};
@@ -128,14 +146,19 @@ static int64_t combine(const cn__winograd_conv *w, int64_t phase, cn__winograd_p
         count[i] = phase_parts(&w->axis[i], phase % w->axis[i].phases, &first[i]);
         phase /= w->axis[i].phases;
     }
-    for (int64_t p = 0; to != NULL && p < count[0] * count[1] * count[2]; p++, to++) {
-        int64_t at[3] = {p / count[2] / count[1], p / count[2] % count[1], p % count[2]};
+    int64_t parts = count[0] * count[1] * count[2];
+    for (int64_t p = 0; to != NULL && p < parts; p++) {
+        int64_t at[3] = {p / count[2] / count[1], p / count[2] % count[1], p % count[2]}, place = p;
+        cn__winograd_part part = {.phase = 0};
         for (int i = 0; i < 3; i++) {
-            to->axis[i] = &first[i][at[i]];
-            to->input = to->input * w->axis[i].inputs + to->axis[i]->input;
+            part.axis[i] = &first[i][at[i]];
+            part.input = part.input * w->axis[i].inputs + part.axis[i]->input;
         }
+        for (; place > 0 && to[place - 1].input > part.input; place--)
+            to[place] = to[place - 1];
+        to[place] = part;
     }
-    return count[0] * count[1] * count[2];
+    return parts;
 }
 
 cn_status cn__winograd_parts(const cn_conv_plan *plan, cn__winograd_conv *w)
@@ -143,23 +166,19 @@ cn_status cn__winograd_parts(const cn_conv_plan *plan, cn__winograd_conv *w)
     for (int i = 0; i < 3; i++)
         CN__TRY(plan_axis(plan, i, i == 2 ? w->merged : 1, &w->axis[i]));
     w->phases = w->axis[0].phases * w->axis[1].phases * w->axis[2].phases;
-    int64_t *first = cn__arena_alloc(plan->arena, (size_t)(w->phases + 1) * sizeof *first);
-    if (first == NULL)
-        return cn_error_status();
-    bool fits = suits(w);
-    for (int64_t p = 0; p < w->phases; p++) {
-        int64_t parts = combine(w, p, NULL);
-        first[p + 1] = first[p] + parts;
-        fits = fits && parts <= cn__most_parts;
-    }
-    w->first_part = first;
-    if (!fits)
+    w->inputs = w->axis[0].inputs * w->axis[1].inputs * w->axis[2].inputs;
+    if (!suits(w))
         return CN_OK;
-    w->part = cn__arena_alloc(plan->arena, (size_t)first[w->phases] * sizeof *w->part);
+    for (int64_t p = 0; p < w->phases; p++)
+        w->parts += combine(w, p, NULL);
+    w->part = cn__arena_alloc(plan->arena, (size_t)w->parts * sizeof *w->part);
     if (w->part == NULL)
         return cn_error_status();
-    for (int64_t p = 0; p < w->phases; p++)
-        combine(w, p, w->part + first[p]);
-    w->inputs = w->axis[0].inputs * w->axis[1].inputs * w->axis[2].inputs;
+    cn__winograd_part *next = w->part;
+    for (int64_t p = 0; p < w->phases; p++) {
+        int64_t parts = combine(w, p, next);
+        for (int64_t i = 0; i < parts; i++)
+            next++->phase = p;
+    }
     return CN_OK;
 }

@@ -10,7 +10,7 @@ enum {
      * cache or from memory, to be used often. */
     least_chunk = 24,
     most_chunk = 48,
-    slot_bytes = 4 << 20,      /* of a task's working memory, where `least_chunk` allows it */
+    round_bytes = 512 << 10,  /* of the windows that are transformed together, at most */
     scratch_bytes = 128 << 20, /* of all tasks: fewer run together if this is not enough */
     wanted_chunks = 8,
     /* The most products in a sum at one of 6 x 6 points: the error grows with their number, and
@@ -44,15 +44,28 @@ static cn_status plan_cells(const cn_conv_plan *plan, int64_t merged, cn__winogr
     return cn__plan_blocks(plan, w->columns, &w->blocks, &w->block, &w->packed_columns);
 }
 
-static cn_status plan_packed(const cn_conv_plan *plan, cn__winograd_conv *w)
+/* The round in which a part's window is transformed. */
+static int64_t set_of(const cn__winograd_conv *w, const cn__winograd_part *part)
 {
-    int64_t *packed = cn__arena_alloc(plan->arena, (size_t)(w->phases + 1) * sizeof *packed);
-    if (packed == NULL)
+    return part->phase * w->rounds + part->input / w->round_inputs;
+}
+
+static cn_status plan_sets(const cn_conv_plan *plan, cn__winograd_conv *w)
+{
+    int64_t sets = w->phases * w->rounds, part = 0;
+    int64_t *first = cn__arena_alloc(plan->arena, (size_t)(sets + 1) * sizeof *first);
+    int64_t *packed = cn__arena_alloc(plan->arena, (size_t)(sets + 1) * sizeof *packed);
+    if (first == NULL || packed == NULL)
         return cn_error_status();
+    w->first_part = first;
     w->packed = packed;
-    for (int64_t p = 0; p < w->phases; p++)
-        packed[p + 1] = packed[p] + cn__phase_points(w, p) * w->depth * w->packed_columns;
-    w->group_packed = packed[w->phases];
+    for (int64_t s = 0; s < sets; s++) {
+        while (part < w->parts && set_of(w, &w->part[part]) == s)
+            part++;
+        first[s + 1] = part;
+        packed[s + 1] = packed[s] + cn__set_points(w, s) * w->depth * w->packed_columns;
+    }
+    w->group_packed = packed[sets];
     return CN_OK;
 }
 
@@ -60,11 +73,9 @@ static cn_status plan_packed(const cn_conv_plan *plan, cn__winograd_conv *w)
 static void plan_chunks(const cn_conv_plan *plan, cn__winograd_conv *w)
 {
     int64_t rows = plan->kernels->rows[w->block[0].vectors];
-    int64_t tile_bytes =
-        w->points * (w->inputs * w->row + cn__widest_block) * (int64_t)sizeof(float);
-    int64_t most = cn__min(most_chunk, slot_bytes / tile_bytes);
-    most = cn__max(least_chunk, cn__min(most, w->tiles / wanted_chunks));
-    w->shared = w->tiles <= 2 * most_chunk;
+    int64_t input_bytes = w->points * w->row * (int64_t)sizeof(float);
+    w->shared = w->tiles <= 2 * most_chunk && w->phases * w->blocks > 1;
+    int64_t most = cn__max(least_chunk, cn__min(most_chunk, w->tiles / wanted_chunks));
     if (w->shared)
         most = most_chunk;
     int64_t equal = cn__ceil_div(w->tiles, cn__ceil_div(w->tiles, most));
@@ -72,6 +83,12 @@ static void plan_chunks(const cn_conv_plan *plan, cn__winograd_conv *w)
     w->group_chunks = cn__ceil_div(w->tiles, w->chunk);
     w->chunks = w->group_chunks * plan->conv.groups;
     w->tasks = w->chunks * (w->shared ? w->phases * w->blocks : 1);
+    w->round_inputs = w->inputs;
+    if (!w->shared)
+        w->round_inputs = cn__min(w->inputs, cn__max(1, round_bytes / (input_bytes * w->chunk)));
+    w->rounds = cn__ceil_div(w->inputs, w->round_inputs);
+    w->panel = cn__max(1, panel_floats / (w->depth * cn__widest_block));
+    w->panel = cn__min(w->panel, cn__most_panel);
 }
 
 static cn_status plan_memory(const cn_conv_plan *plan, cn__winograd_conv *w)
@@ -81,8 +98,9 @@ static cn_status plan_memory(const cn_conv_plan *plan, cn__winograd_conv *w)
     /* One line more keeps the points from falling on the same lines of the caches. */
     w->in_step = w->chunk * w->row + line;
     w->sum_step = w->chunk * cn__widest_block + line;
-    w->chunk_floats = w->inputs * w->points * w->in_step;
-    w->slot_floats = w->points * w->sum_step + (w->shared ? 0 : w->chunk_floats);
+    w->chunk_floats = w->round_inputs * w->points * w->in_step;
+    w->slot_floats = (w->rounds > 1 ? w->phases * w->blocks : 1) * w->points * w->sum_step +
+                     (w->shared ? 0 : w->chunk_floats);
     int64_t room = scratch_bytes / (int64_t)sizeof(float);
     room -= w->shared ? w->chunks * w->chunk_floats : 0;
     w->slots = cn__min(w->tasks, cn__min(most_slots, cn__default_threads()));
@@ -95,9 +113,11 @@ static cn_status plan_memory(const cn_conv_plan *plan, cn__winograd_conv *w)
 /* The most products that are added up at a point. */
 static int64_t most_added(const cn__winograd_conv *w)
 {
-    int64_t most = 0;
-    for (int64_t p = 0; p < w->phases; p++)
-        most = cn__max(most, w->first_part[p + 1] - w->first_part[p]);
+    int64_t most = 0, run = 0;
+    for (int64_t p = 0; p < w->parts; p++) {
+        run = p > 0 && w->part[p].phase == w->part[p - 1].phase ? run + 1 : 1;
+        most = cn__max(most, run);
+    }
     return most * w->depth;
 }
 
@@ -126,9 +146,8 @@ static cn_status plan_with(cn_conv_plan *plan, const cn__winograd *kernels, cons
     if (w->part == NULL || (w->points == most_points && most_added(w) > most_products))
         return CN_OK;
     w->tiles = plan->conv.batch * w->axis[0].tiles * w->axis[1].tiles * w->axis[2].tiles;
-    CN__TRY(plan_packed(plan, w));
     CN__TRY(plan_memory(plan, w));
-    w->panel = cn__max(1, panel_floats / (w->depth * cn__widest_block));
+    CN__TRY(plan_sets(plan, w));
     if (w->slots > 0)
         plan->winograd = w;
     return CN_OK;
@@ -176,8 +195,8 @@ static double winograd_cycles(const cn_conv_plan *plan)
     double groups = (double)plan->conv.groups, tiles = groups * (double)w->tiles;
     int64_t points = 0,
             vectors = (w->inputs * w->row + w->phases * w->packed_columns) / plan->kernels->lanes;
-    for (int64_t p = 0; p < w->phases; p++)
-        points += cn__phase_points(w, p);
+    for (int64_t s = 0; s < w->phases * w->rounds; s++)
+        points += cn__set_points(w, s);
     double bytes = groups * (double)w->group_packed * sizeof(float);
     return tiles * (double)(w->points * vectors) * transform_cycles[w->kernels->axes] +
            with_weights(products(plan, tiles, points * w->depth, w->packed_columns), bytes,

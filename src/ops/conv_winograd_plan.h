@@ -34,6 +34,7 @@ typedef struct cn__winograd_axis {
 /* A part of a phase's kernel: one of each axis. */
 typedef struct cn__winograd_part {
     const cn__window *axis[3];
+    int64_t phase;
     int64_t input; /* the windows it reads: one of each axis */
 } cn__winograd_part;
 
@@ -56,9 +57,11 @@ typedef struct cn__winograd_conv {
     int64_t blocks, packed_columns;
     cn__column_block *block;
     int64_t phases;
-    cn__winograd_part *part;   /* NULL if the kernel does not suit */
-    const int64_t *first_part; /* [phases + 1] */
-    const int64_t *packed;     /* [phases + 1]: where a phase's kernel begins, in floats */
+    int64_t parts;
+    cn__winograd_part *part; /* [parts], phase by phase; NULL if the kernel does not suit */
+    /* The parts of phase p that read the windows of round r are a set, p * rounds + r. */
+    const int64_t *first_part; /* [phases * rounds + 1]: where the parts of a set begin */
+    const int64_t *packed;     /* and their kernels, in floats */
     int64_t group_packed;      /* floats of a group's kernel */
 
     /* A task computes `chunk` tiles of a group: all phases and columns, or, where there are too few
@@ -66,11 +69,15 @@ typedef struct cn__winograd_conv {
      * same transformed input, which is computed before them). Chunks are numbered by group. */
     int64_t chunk, group_chunks, chunks, tasks;
     bool shared;
+    /* A chunk's windows are transformed `round_inputs` at a time, so that they stay in the cache,
+     * and multiplied with what there is of them in the kernels of all phases and columns, whose
+     * sums are kept meanwhile. All at once, if they are shared. */
+    int64_t rounds, round_inputs;
     int64_t panel; /* parts whose kernel at a point stays in the cache */
-    /* The working memory, in floats. Transformed inputs of a chunk (inputs, points, chunk, row),
-     * each point `in_step` after the other, `chunk_floats` altogether: for each slot or, if they
-     * are shared, each chunk. In each slot the sums (points, chunk, widest), `sum_step` apart, and
-     * a row for outputs outside the image. */
+    /* The working memory, in floats. Transformed inputs of a chunk (windows of a round, points,
+     * chunk, row), each point `in_step` after the other, `chunk_floats` altogether: for each slot
+     * or, if they are shared, each chunk. In each slot the sums (points, chunk, widest), `sum_step`
+     * apart: of one block of one phase, or of all if there is more than one round. */
     int64_t row, in_step, chunk_floats, sum_step, slot_floats;
     int64_t slots; /* tasks that run at the same time at most */
     const float *zeros;
@@ -78,7 +85,7 @@ typedef struct cn__winograd_conv {
 
 enum {
     cn__widest_block = 64, /* columns */
-    cn__most_parts = 64,   /* of a phase */
+    cn__most_panel = 64,   /* parts of a panel */
     cn__most_merged = 1024 /* floats of a merged cell */
 };
 
@@ -91,29 +98,28 @@ static inline bool cn__point_used(const cn__winograd_conv *w, const cn__winograd
            x >= part->axis[2]->first_point && x < part->axis[2]->end_point;
 }
 
-/* The points of all parts of a phase, each as often as it has parts that use it. */
-static inline int64_t cn__phase_points(const cn__winograd_conv *w, int64_t phase)
+/* The points of all parts of a set, each as often as it has parts that use it. */
+static inline int64_t cn__set_points(const cn__winograd_conv *w, int64_t set)
 {
     int64_t points = 0;
-    for (int64_t p = w->first_part[phase]; p < w->first_part[phase + 1]; p++) {
+    for (int64_t p = w->first_part[set]; p < w->first_part[set + 1]; p++) {
         const cn__window *y = w->part[p].axis[1], *x = w->part[p].axis[2];
         points += (y->end_point - y->first_point) * (x->end_point - x->first_point);
     }
     return points;
 }
 
-/* Where a block of a phase begins in the packed kernel: [group][phase][block][point][part][depth]
- * [vectors * lanes], without the parts that are zero at a point. */
-static inline int64_t cn__winograd_packed(const cn_conv_plan *plan, int64_t group, int64_t phase,
+/* Where a block of a set begins in the packed kernel: [group][phase][round][block][point][part]
+ * [depth][vectors * lanes], without the parts that are zero at a point. */
+static inline int64_t cn__winograd_packed(const cn__winograd_conv *w, int64_t group, int64_t set,
                                           const cn__column_block *block)
 {
-    const cn__winograd_conv *w = plan->winograd;
-    return group * w->group_packed + w->packed[phase] +
-           cn__phase_points(w, phase) * w->depth * block->packed;
+    return group * w->group_packed + w->packed[set] +
+           cn__set_points(w, set) * w->depth * block->packed;
 }
 
-/* Plans the axes, whose points, taps and step are given, and the parts. There are none if the
- * kernel does not suit these taps or has too many parts. */
+/* Plans the axes, whose points, taps and step are given, and the parts, those of a phase in the
+ * order of their windows. There are none if the kernel does not suit these taps. */
 cn_status cn__winograd_parts(const cn_conv_plan *plan, cn__winograd_conv *w);
 
 #endif
