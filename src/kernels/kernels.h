@@ -78,7 +78,7 @@ typedef struct cn__winograd {
     void (*kernel)(const float *const *in, int64_t columns, float *const *out);
     void (*output)(const cn__winograd_output *output);
 } cn__winograd;
-enum { CN__WINOGRAD_COUNT = 9, cn__winograd_most = 6 /* points of an axis */ };
+enum { CN__WINOGRAD_COUNT = 10, cn__winograd_most = 6 /* points of an axis */ };
 
 #define CN__MAX_VECTORS 4
 #define CN__MAX_ROWS 32

@@ -282,10 +282,12 @@ INLINE void output_2(const int n, const int taps, const cn__winograd_output *wor
     }
 #define ALGORITHMS(X)                                                                              \
     X(1, 3, 2)                                                                                     \
-    X(1, 4, 2) X(1, 4, 3) X(1, 6, 2) X(1, 6, 3) X(2, 4, 2) X(2, 4, 3) X(2, 6, 2) X(2, 6, 3)
+    X(1, 4, 2)                                                                                     \
+    X(1, 4, 3) X(1, 6, 2) X(1, 6, 3) X(2, 3, 2) X(2, 4, 2) X(2, 4, 3) X(2, 6, 2) X(2, 6, 3)
 INPUT(1, 3)
 INPUT(1, 4)
 INPUT(1, 6)
+INPUT(2, 3)
 INPUT(2, 4)
 INPUT(2, 6)
 ALGORITHMS(REST)

@@ -13,7 +13,8 @@
 enum {
     most_points = cn__winograd_most * cn__winograd_most,
     shared_tiles = 4, /* of a task that transforms shared input */
-    line = 16         /* floats of a cache line */
+    line = 16,        /* floats of a cache line */
+    short_cell = 256  /* floats */
 };
 
 typedef struct run_context {
@@ -95,23 +96,51 @@ typedef struct chunk {
     int64_t group, first, end;
 } chunk;
 
-/* The windows of a round. */
+/* A window made ready. */
+typedef struct window {
+    const float *cells[most_points];
+    edges copies;
+} window;
+
+/* Points at a window, and asks for its cells if they come from memory. Short cells that are far
+ * apart are read instead: that teaches the processor's own prefetchers, which asking does not. */
+static void make_ready(const run_context *c, const chunk *of, int64_t input, int64_t tile,
+                       window *next)
+{
+    const cn__winograd_conv *w = c->plan->winograd;
+    place p = place_of(w, tile);
+    point_window(c, input, &p, c->in + of->group * w->depth, &next->copies, next->cells);
+    bool read = w->merged > 1 && w->depth <= short_cell;
+    for (int64_t i = 0; w->far && i < w->points; i++)
+        for (int64_t k = 0; k < w->depth; k += line)
+            if (read)
+                (void)*(const volatile float *)(next->cells[i] + k);
+            else
+                __builtin_prefetch(next->cells[i] + k, 0, 2);
+}
+
+/* The windows of a round. Each is made ready while its predecessor is still to be transformed, so
+ * that its cells arrive in time. */
 static void transform_input(const run_context *c, const chunk *of, int64_t round,
                             float *transformed)
 {
     const cn__winograd_conv *w = c->plan->winograd;
-    const float *cells[most_points];
-    edges copies;
+    window two[2], *now = &two[0], *next = &two[1];
     int64_t first = round * w->round_inputs, end = cn__min(first + w->round_inputs, w->inputs);
-    for (int64_t input = first; input < end; input++)
+    for (int64_t input = first; input < end; input++) {
+        make_ready(c, of, input, of->first, now);
         for (int64_t tile = of->first; tile < of->end; tile++) {
-            place p = place_of(w, tile);
-            point_window(c, input, &p, c->in + of->group * w->depth, &copies, cells);
-            w->kernels->input(cells, w->depth,
+            if (tile + 1 < of->end)
+                make_ready(c, of, input, tile + 1, next);
+            w->kernels->input(now->cells, w->depth,
                               transformed + (input - first) * w->points * w->in_step +
                                   (tile - of->first) * w->row,
                               w->in_step);
+            window *done = now;
+            now = next;
+            next = done;
         }
+    }
 }
 
 /* The matrix product of one point, or some parts of it: sums = in * weights for `tiles` tiles,

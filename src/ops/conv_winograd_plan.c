@@ -10,14 +10,16 @@ enum {
      * cache or from memory, to be used often. */
     least_chunk = 24,
     most_chunk = 48,
-    round_bytes = 512 << 10,  /* of the windows that are transformed together, at most */
+    round_bytes = 512 << 10,   /* of the windows that are transformed together, at most */
     scratch_bytes = 128 << 20, /* of all tasks: fewer run together if this is not enough */
     wanted_chunks = 8,
-    /* The most products in a sum at one of 6 x 6 points: the error grows with their number, and
-     * with twice as many comes near to the bound of ops.h. 4 x 4 points have a quarter of it. */
+    /* The most products in a sum at one of 6 x 6 points, and of 6 points along one axis: the error
+     * grows with their number, and with more comes near to the bound of ops.h. Fewer points have a
+     * quarter of it. */
     most_products = 1400,
-    most_points = cn__winograd_most * cn__winograd_most,
+    most_line_products = 8192,
     panel_floats = 128 * 1024, /* about half of a second-level cache */
+    far_floats = 1 << 20,      /* of an input that does not stay in the caches */
     most_slots = 32
 };
 
@@ -143,11 +145,14 @@ static cn_status plan_with(cn_conv_plan *plan, const cn__winograd *kernels, cons
         w->points *= axis->points;
     }
     CN__TRY(cn__winograd_parts(plan, w));
-    if (w->part == NULL || (w->points == most_points && most_added(w) > most_products))
+    int64_t most = kernels->axes == 2 ? most_products : most_line_products;
+    if (w->part == NULL || (kernels->points == cn__winograd_most && most_added(w) > most))
         return CN_OK;
     w->tiles = plan->conv.batch * w->axis[0].tiles * w->axis[1].tiles * w->axis[2].tiles;
     CN__TRY(plan_memory(plan, w));
     CN__TRY(plan_sets(plan, w));
+    const cn_conv *conv = &plan->conv;
+    w->far = conv->batch * conv->in[0] * conv->in[1] * conv->in[2] * conv->in_channels > far_floats;
     if (w->slots > 0)
         plan->winograd = w;
     return CN_OK;
@@ -157,9 +162,10 @@ static cn_status plan_with(cn_conv_plan *plan, const cn__winograd *kernels, cons
 
 /* Measured: cycles to transform a vector at a point along one axis and along two, inputs and sums
  * alike; bytes of the packed kernel that are read in a cycle if it fits the third-level cache and
- * if it does not, and written; the share of the peak that the products reach. */
+ * if it does not, and written; bytes of an output written that does not fit; the share of the peak
+ * that the products reach. */
 static const double transform_cycles[] = {0, 5, 6}, cached_bytes = 12, memory_bytes = 4.5,
-                    pack_bytes = 4, share = 0.85;
+                    pack_bytes = 4, write_bytes = 8, share = 0.85;
 static const double cache = 24 << 20;
 
 /* A kernel is packed once if it is constant, and for each run in training. */
@@ -189,16 +195,28 @@ static double direct_cycles(const cn_conv_plan *plan)
     return with_weights(cycles, (double)cn_conv_plan_packed_bytes(plan), chunks < 1 ? 1 : chunks);
 }
 
+/* The outputs are written all at once, not while there is something to multiply. */
+static double written(const cn_conv_plan *plan)
+{
+    const cn_conv *conv = &plan->conv;
+    double bytes = sizeof(float);
+    for (int i = 0; i < 3; i++)
+        bytes *= (double)conv->out[i];
+    bytes *= (double)(conv->batch * conv->out_channels);
+    return bytes < cache ? 0 : bytes / write_bytes;
+}
+
 static double winograd_cycles(const cn_conv_plan *plan)
 {
     const cn__winograd_conv *w = plan->winograd;
     double groups = (double)plan->conv.groups, tiles = groups * (double)w->tiles;
-    int64_t points = 0,
-            vectors = (w->inputs * w->row + w->phases * w->packed_columns) / plan->kernels->lanes;
+    double bytes = groups * (double)w->group_packed * sizeof(float);
+    int64_t points = 0, vectors = w->inputs * w->row + w->phases * w->packed_columns;
+    vectors /= plan->kernels->lanes;
     for (int64_t s = 0; s < w->phases * w->rounds; s++)
         points += cn__set_points(w, s);
-    double bytes = groups * (double)w->group_packed * sizeof(float);
     return tiles * (double)(w->points * vectors) * transform_cycles[w->kernels->axes] +
+           written(plan) +
            with_weights(products(plan, tiles, points * w->depth, w->packed_columns), bytes,
                         (double)w->group_chunks);
 }

@@ -73,6 +73,7 @@ typedef struct cn__winograd_conv {
      * and multiplied with what there is of them in the kernels of all phases and columns, whose
      * sums are kept meanwhile. All at once, if they are shared. */
     int64_t rounds, round_inputs;
+    bool far;      /* the input is too large to be in a cache */
     int64_t panel; /* parts whose kernel at a point stays in the cache */
     /* The working memory, in floats. Transformed inputs of a chunk (windows of a round, points,
      * chunk, row), each point `in_step` after the other, `chunk_floats` altogether: for each slot
