@@ -169,8 +169,12 @@ cn_status cn__winograd_parts(const cn_conv_plan *plan, cn__winograd_conv *w)
     w->inputs = w->axis[0].inputs * w->axis[1].inputs * w->axis[2].inputs;
     if (!suits(w))
         return CN_OK;
-    for (int64_t p = 0; p < w->phases; p++)
-        w->parts += combine(w, p, NULL);
+    for (int64_t p = 0; p < w->phases; p++) {
+        int64_t parts = combine(w, p, NULL);
+        if (parts > cn__most_parts)
+            return CN_OK;
+        w->parts += parts;
+    }
     w->part = cn__arena_alloc(plan->arena, (size_t)w->parts * sizeof *w->part);
     if (w->part == NULL)
         return cn_error_status();

@@ -10,7 +10,7 @@ enum {
      * cache or from memory, to be used often. */
     least_chunk = 24,
     most_chunk = 48,
-    round_bytes = 512 << 10,   /* of the windows that are transformed together, at most */
+    round_bytes = 8192 << 10,   /* of the windows that are transformed together, at most */
     scratch_bytes = 128 << 20, /* of all tasks: fewer run together if this is not enough */
     wanted_chunks = 8,
     /* The most products in a sum at one of 6 x 6 points, and of 6 points along one axis: the error
@@ -90,7 +90,6 @@ static void plan_chunks(const cn_conv_plan *plan, cn__winograd_conv *w)
         w->round_inputs = cn__min(w->inputs, cn__max(1, round_bytes / (input_bytes * w->chunk)));
     w->rounds = cn__ceil_div(w->inputs, w->round_inputs);
     w->panel = cn__max(1, panel_floats / (w->depth * cn__widest_block));
-    w->panel = cn__min(w->panel, cn__most_panel);
 }
 
 static cn_status plan_memory(const cn_conv_plan *plan, cn__winograd_conv *w)

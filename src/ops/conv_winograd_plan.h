@@ -18,9 +18,9 @@ typedef struct cn__window {
 } cn__window;
 
 /* An axis is filtered, a tile then having `points` cells and `step` outputs of each phase along it,
- * or it is not: then each of its taps is a part, and points, taps and step are 1. Outputs
- * (phase + out_first) + i * out_step belong to a phase: those that a transposed convolution
- * computes with the taps phase, phase + stride ... */
+ * or it is not: then each of its taps is a part, and points, taps and step are 1. The outputs
+ * out_first + phase + i * out_step belong to a phase: those that a transposed convolution computes
+ * with the same taps, or all of a convolution. */
 typedef struct cn__winograd_axis {
     int64_t points, taps, step;
     int64_t tiles;   /* that cover an image */
@@ -86,8 +86,8 @@ typedef struct cn__winograd_conv {
 
 enum {
     cn__widest_block = 64, /* columns */
-    cn__most_panel = 64,   /* parts of a panel */
-    cn__most_merged = 1024 /* floats of a merged cell */
+    cn__most_parts = 64,   /* of a phase */
+    cn__most_merged = 768  /* floats of a merged cell: tasks copy some on their stack */
 };
 
 /* True if the kernel of a part is not zero everywhere at a point. */
@@ -97,6 +97,16 @@ static inline bool cn__point_used(const cn__winograd_conv *w, const cn__winograd
     int64_t y = point / w->axis[2].points, x = point % w->axis[2].points;
     return y >= part->axis[1]->first_point && y < part->axis[1]->end_point &&
            x >= part->axis[2]->first_point && x < part->axis[2]->end_point;
+}
+
+/* True if a part of the phase is used at a point, of those from `first` to `end`. */
+static inline bool cn__any_used(const cn__winograd_conv *w, int64_t first, int64_t end,
+                                int64_t point)
+{
+    for (int64_t p = first; p < end; p++)
+        if (cn__point_used(w, &w->part[p], point))
+            return true;
+    return false;
 }
 
 /* The points of all parts of a set, each as often as it has parts that use it. */
@@ -120,7 +130,29 @@ static inline int64_t cn__winograd_packed(const cn__winograd_conv *w, int64_t gr
 }
 
 /* Plans the axes, whose points, taps and step are given, and the parts, those of a phase in the
- * order of their windows. There are none if the kernel does not suit these taps. */
+ * order of their windows. There are none if the kernel does not suit these taps or has too many
+ * parts. */
 cn_status cn__winograd_parts(const cn_conv_plan *plan, cn__winograd_conv *w);
+
+/* A run. */
+typedef struct cn__winograd_context {
+    const cn_conv_plan *plan;
+    const float *in, *packed, *bias;
+    float *out, *scratch;
+    cn_clamp clamp;
+    _Atomic int64_t next; /* the next task that nobody has taken */
+} cn__winograd_context;
+
+/* The tiles of a chunk and the group they are computed for. */
+typedef struct cn__winograd_chunk {
+    int64_t group, first, end;
+} cn__winograd_chunk;
+
+/* The windows of a round, transformed. */
+void cn__winograd_inputs(const cn__winograd_context *c, const cn__winograd_chunk *of, int64_t round,
+                         float *transformed);
+/* The outputs of a phase and a block of columns from the sums at the points. */
+void cn__winograd_outputs(const cn__winograd_context *c, const cn__winograd_chunk *of,
+                          int64_t phase, const cn__column_block *block, const float *sums);
 
 #endif
