@@ -10,7 +10,7 @@ enum {
      * cache or from memory, to be used often. */
     least_chunk = 24,
     most_chunk = 48,
-    round_bytes = 8192 << 10,   /* of the windows that are transformed together, at most */
+    round_bytes = 1 << 20,     /* of the windows that are transformed together, at most */
     scratch_bytes = 128 << 20, /* of all tasks: fewer run together if this is not enough */
     wanted_chunks = 8,
     /* The most products in a sum at one of 6 x 6 points, and of 6 points along one axis: the error

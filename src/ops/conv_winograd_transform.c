@@ -32,17 +32,15 @@ typedef struct edges {
     float of[2 * cn__winograd_most * cn__most_merged];
 } edges;
 
-/* The merged cell at x of a row. */
-static const float *point_cell(const cn__winograd_context *c, const float *row, int64_t x,
+/* The cell at x of a row, which does not lie inside it as a whole. */
+static const float *point_edge(const cn__winograd_context *c, const float *row, int64_t x,
                                edges *copies)
 {
     const cn__winograd_conv *w = c->plan->winograd;
-    int64_t channels = c->plan->conv.in_channels, width = c->plan->conv.in[2];
-    int64_t first = cn__max(0, -x), end = cn__min(w->in_cells, width - x);
+    int64_t channels = c->plan->conv.in_channels;
+    int64_t first = cn__max(0, -x), end = cn__min(w->in_cells, c->plan->conv.in[2] - x);
     if (first >= end)
         return w->zeros;
-    if (end - first == w->in_cells)
-        return row + x * channels;
     float *to = copies->next;
     copies->next += w->depth;
     memset(to, 0, (size_t)w->depth * sizeof *to);
@@ -67,12 +65,15 @@ static void point_window(const cn__winograd_context *c, int64_t input, const pla
     bool inside = from[0] >= 0 && from[0] < conv->in[0];
     const float *image =
         in + (p->image * conv->in[0] + from[0]) * conv->in[1] * conv->in[2] * conv->in_channels;
+    int64_t last = conv->in[2] - w->in_cells, channels = conv->in_channels;
     copies->next = copies->of;
     for (int64_t i = 0, y = from[1]; i < rows->points; i++, y += rows->spacing) {
         bool within = inside && y >= 0 && y < conv->in[1];
-        const float *row = image + y * conv->in[2] * conv->in_channels;
+        const float *row = image + y * conv->in[2] * channels;
         for (int64_t j = 0, x = from[2]; j < columns->points; j++, x += columns->spacing)
-            *cells++ = within ? point_cell(c, row, x, copies) : w->zeros;
+            *cells++ = !within               ? w->zeros
+                       : x >= 0 && x <= last ? row + x * channels
+                                             : point_edge(c, row, x, copies);
     }
 }
 
@@ -142,14 +143,13 @@ typedef struct destination {
     _Alignas(64) float rows[2 * cn__winograd_most][cn__widest_block], nowhere[cn__widest_block];
 } destination;
 
-/* The block's columns of the outputs that begin at x of a row. */
-static float *point_output(const cn__winograd_context *c, const cn__column_block *block, float *row,
-                           int64_t x, destination *d)
+/* The block's columns of the outputs that begin at x of a row and do not lie inside it as a whole.
+ */
+static float *point_edge_output(const cn__winograd_context *c, const cn__column_block *block,
+                                float *row, int64_t x, destination *d)
 {
     const cn__winograd_conv *w = c->plan->winograd;
     int64_t channels = c->plan->conv.out_channels, width = c->plan->conv.out[2];
-    if (x >= 0 && x + w->out_cells <= width)
-        return row + x * channels + block->first;
     int64_t first = cn__max(cn__max(0, -x) * channels, block->first);
     int64_t end =
         cn__min(cn__min(w->out_cells, width - x) * channels, block->first + block->columns);
@@ -176,12 +176,15 @@ static void point_outputs(const cn__winograd_context *c, const target *to, const
     bool inside = from[0] >= 0 && from[0] < conv->out[0];
     float **out = d->out, *image = c->out + to->group * c->plan->columns;
     int64_t slice = p->image * conv->out[0] + from[0];
+    int64_t last = conv->out[2] - c->plan->winograd->out_cells, channels = conv->out_channels;
     d->copies = 0;
     for (int64_t i = 0, y = from[1]; i < axis[1].step; i++, y += axis[1].out_step) {
         bool within = inside && y >= 0 && y < conv->out[1];
-        float *row = image + (slice * conv->out[1] + y) * conv->out[2] * conv->out_channels;
+        float *row = image + (slice * conv->out[1] + y) * conv->out[2] * channels;
         for (int64_t j = 0, x = from[2]; j < axis[2].step; j++, x += axis[2].out_step)
-            *out++ = within ? point_output(c, to->block, row, x, d) : d->nowhere;
+            *out++ = !within               ? d->nowhere
+                     : x >= 0 && x <= last ? row + x * channels + to->block->first
+                                           : point_edge_output(c, to->block, row, x, d);
     }
 }
 
