@@ -11,7 +11,6 @@
 
 enum {
     shared_tiles = 4, /* of a task that transforms shared input */
-    line = 16         /* floats of a cache line */
 };
 
 /* The matrix product of one point, or some parts of it: sums = in * weights for `tiles` tiles,
@@ -28,7 +27,7 @@ typedef struct product {
 
 static const float *next_lines(const cn_conv_plan *plan, const product *work, int64_t index)
 {
-    int64_t done = index * work->parts * plan->winograd->depth * line;
+    int64_t done = index * work->parts * plan->winograd->depth * cn__line;
     if (done < work->next_floats)
         return work->next_weights + done;
     done -= work->next_floats;
@@ -47,7 +46,7 @@ static void multiply(const cn_conv_plan *plan, const cn__column_block *block, co
                      .depth = plan->winograd->depth,
                      .in = in,
                      .weights = work->weights,
-                     .weights_tap = plan->winograd->depth * width,
+                     .weights_tap = cn__packed_floats(plan->winograd, 1, width),
                      .start = work->begun ? NULL : start,
                      .out = out,
                      .columns = width,
@@ -99,7 +98,7 @@ static void multiply_points(const cn_conv_plan *plan, int64_t set, const cn__col
                             const float *packed, const float *in, float *sums, int64_t tiles)
 {
     const cn__winograd_conv *w = plan->winograd;
-    int64_t part_floats = w->depth * block->vectors * plan->kernels->lanes;
+    int64_t part_floats = cn__packed_floats(w, 1, block->vectors * plan->kernels->lanes);
     product two[2] = {{.tiles = tiles}, {.tiles = tiles}}, *now = &two[0], *next = &two[1];
     walk at = {set, 0, w->first_part[set]};
     next_product(w, in, sums, &at, now);

@@ -126,7 +126,7 @@ static void pack_task(void *context, size_t index)
     gathered from;
     gather_taps(c, &of, &from);
     float *to = c->packed + cn__winograd_packed(w, of.group, of.set, of.block);
-    point_packed(w, &of, w->depth * width, to + of.first * width, unused, out);
+    point_packed(w, &of, cn__packed_floats(w, 1, width), to + of.first * width, unused, out);
     for (int64_t k = 0; k < of.count; k++) {
         w->kernels->kernel(from.tap, width, out);
         for (int64_t t = 0; t < taps; t++)

@@ -5,7 +5,6 @@
 #include "ops/conv_winograd_plan.h"
 
 enum {
-    line = 16, /* floats of a cache line */
     /* Tiles of a task: enough for each part of the packed kernel, which comes from the third-level
      * cache or from memory, to be used often. */
     least_chunk = 24,
@@ -65,7 +64,8 @@ static cn_status plan_sets(const cn_conv_plan *plan, cn__winograd_conv *w)
         while (part < w->parts && set_of(w, &w->part[part]) == s)
             part++;
         first[s + 1] = part;
-        packed[s + 1] = packed[s] + cn__set_points(w, s) * w->depth * w->packed_columns;
+        packed[s + 1] =
+            packed[s] + cn__set_points(w, s) * cn__packed_floats(w, w->blocks, w->packed_columns);
     }
     w->group_packed = packed[sets];
     return CN_OK;
@@ -94,11 +94,11 @@ static void plan_chunks(const cn_conv_plan *plan, cn__winograd_conv *w)
 
 static cn_status plan_memory(const cn_conv_plan *plan, cn__winograd_conv *w)
 {
-    w->row = cn__ceil_div(w->depth, line) * line;
+    w->row = cn__ceil_div(w->depth, cn__line) * cn__line;
     plan_chunks(plan, w);
     /* One line more keeps the points from falling on the same lines of the caches. */
-    w->in_step = w->chunk * w->row + line;
-    w->sum_step = w->chunk * cn__widest_block + line;
+    w->in_step = w->chunk * w->row + cn__line;
+    w->sum_step = w->chunk * cn__widest_block + cn__line;
     w->chunk_floats = w->round_inputs * w->points * w->in_step;
     w->slot_floats = (w->rounds > 1 ? w->phases * w->blocks : 1) * w->points * w->sum_step +
                      (w->shared ? 0 : w->chunk_floats);

@@ -85,6 +85,7 @@ typedef struct cn__winograd_conv {
 } cn__winograd_conv;
 
 enum {
+    cn__line = 16,         /* floats of a cache line */
     cn__widest_block = 64, /* columns */
     cn__most_parts = 64,   /* of a phase */
     cn__most_merged = 768  /* floats of a merged cell: tasks copy some on their stack */
@@ -120,13 +121,21 @@ static inline int64_t cn__set_points(const cn__winograd_conv *w, int64_t set)
     return points;
 }
 
+/* Floats of `blocks` blocks, with `columns` columns altogether, of a part's packed kernel at a
+ * point. One line more for each block keeps the points, which are written together, from falling on
+ * the same lines of the caches. */
+static inline int64_t cn__packed_floats(const cn__winograd_conv *w, int64_t blocks, int64_t columns)
+{
+    return w->depth * columns + cn__line * blocks;
+}
+
 /* Where a block of a set begins in the packed kernel: [group][phase][round][block][point][part]
  * [depth][vectors * lanes], without the parts that are zero at a point. */
 static inline int64_t cn__winograd_packed(const cn__winograd_conv *w, int64_t group, int64_t set,
                                           const cn__column_block *block)
 {
     return group * w->group_packed + w->packed[set] +
-           cn__set_points(w, set) * w->depth * block->packed;
+           cn__set_points(w, set) * cn__packed_floats(w, block - w->block, block->packed);
 }
 
 /* Plans the axes, whose points, taps and step are given, and the parts, those of a phase in the
