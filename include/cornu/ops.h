@@ -116,9 +116,9 @@ typedef enum cn_conv_pass {
 
 typedef struct cn_conv_plan cn_conv_plan;
 
-/* The plan chooses the algorithm. Where it pays, convolutions and transposed convolutions in two
- * dimensions, without dilation or groups, are computed by minimal filtering (Winograd's
- * algorithms): with 2 to 4 times fewer multiplications, and with an error below 1e-5 of the largest
+/* The plan chooses the algorithm. Where it pays, convolutions and transposed convolutions without
+ * dilation are computed by minimal filtering (Winograd's algorithms) along one or two of their
+ * axes: with 1.3 to 4 times fewer multiplications, and with an error below 1e-5 of the largest
  * output for up to 512 channels, where the direct sum has some 3e-6. An infinity or NaN in the
  * input then spreads over the tiles of up to 5 x 5 outputs that read it. `direct_only`, or
  * CORNU_WINOGRAD=0 in the environment, forbids it. */

@@ -90,24 +90,25 @@ typedef struct cn__spread {
     const cn__spread_piece *piece;
 } cn__spread;
 
-/* Minimal filtering of `taps` x `taps` taps with `points` x `points` multiplications, which give
- * (points - taps + 1)^2 outputs; see winograd.c. At least `lanes` channels. */
+/* Minimal filtering of `taps` taps with `points` multiplications, which give points - taps + 1
+ * outputs, along one axis or along both of a square; see winograd.c. At least `lanes` channels. */
 typedef struct cn__winograd_output {
-    const float *const *in; /* [points][points]: the sums at each point, of one tile */
+    const float *const *in; /* [all points]: the sums at each point, of one tile */
     const float *start;     /* [channels]: the bias */
-    float *const *out;      /* [points - taps + 1]^2 */
+    float *const *out;      /* [all outputs] */
     int64_t channels;
     float low, high; /* the clamp; -inf, +inf for none */
 } cn__winograd_output;
 typedef struct cn__winograd {
-    int points, taps;
-    /* One tile's input `in` [points][points] of `channels` each, at each point: out[p * step]. */
+    int points, taps; /* of an axis */
+    int axes;         /* 1 or 2 */
+    /* One tile's input `in` [all points] of `channels` each, at each point: out[p * step]. */
     void (*input)(const float *const *in, int64_t channels, float *out, int64_t step);
-    /* Whole vectors of kernel columns: in [taps][taps], out [points][points]. */
+    /* Whole vectors of kernel columns: in [all taps], out [all points]. */
     void (*kernel)(const float *const *in, int64_t columns, float *const *out);
     void (*output)(const cn__winograd_output *output);
 } cn__winograd;
-enum { CN__WINOGRAD_COUNT = 4, cn__winograd_most = 6 /* points */ };
+enum { CN__WINOGRAD_COUNT = 10, cn__winograd_most = 6 /* points of an axis */ };
 
 #define CN__MAX_VECTORS 4
 #define CN__MAX_ROWS 32

@@ -1,11 +1,12 @@
-/* Minimal filtering: the transforms of Winograd's algorithms, along rows and columns of a square of
- * n x n vectors of channels.
+/* Minimal filtering: the transforms of Winograd's algorithms, along a line of n vectors of channels
+ * or along rows and columns of a square of n x n.
  *
  * F(m, r) computes m outputs of a filter of r taps with n = m + r - 1 multiplications: input and
  * filter are polynomials that are evaluated at n points, multiplied there, and interpolated; the
  * transposed form of it is a correlation (S. Winograd, Arithmetic complexity of computations, 1980;
  * Lavin and Gray, arXiv 1509.09308). The points are 0, infinity and pairs of opposite numbers,
- * whose even and odd parts are shared: +-1 for n = 4, +-3/4 and +-3/2 for n = 6. With these the
+ * whose even and odd parts are shared: +-1 for n = 4, +-3/4 and +-3/2 for n = 6; n = 3 has 1 alone.
+ * With these the
  * error is some four times less than with the usual +-1 and +-2 (Barabasz et al., arXiv
  * 1803.10986, tell why points near 1 with small quotients are better), and all constants are exact.
  */
@@ -27,6 +28,12 @@ enum { most = cn__winograd_most };
  * of M(t) / (t - p[j]) and, last, of M(t) = t (t^2 - a^2) (t^2 - b^2). */
 INLINE void input_line(const int n, const cn__v *x, cn__v *y)
 {
+    if (n == 3) {
+        y[0] = x[0] - x[1];
+        y[1] = x[1];
+        y[2] = x[2] - x[1];
+        return;
+    }
     if (n == 4) {
         y[0] = x[2] - x[0];
         y[1] = x[2] + x[1];
@@ -48,6 +55,12 @@ INLINE void input_line(const int n, const cn__v *x, cn__v *y)
 INLINE void kernel_line(const int n, const int taps, const cn__v *x, cn__v *y)
 {
     cn__v last = taps == 3 ? x[2] : cn__splat(0);
+    if (n == 3) {
+        y[0] = x[0];
+        y[1] = x[0] + x[1];
+        y[2] = x[1];
+        return;
+    }
     if (n == 4) {
         cn__v even = 0.5f * (x[0] + last), odd = 0.5f * x[1];
         y[0] = -x[0];
@@ -71,6 +84,11 @@ INLINE void kernel_line(const int n, const int taps, const cn__v *x, cn__v *y)
 INLINE void output_line(const int n, const int taps, const cn__v *x, cn__v *y)
 {
     const int m = n - taps + 1;
+    if (n == 3) {
+        y[0] = x[0] + x[1];
+        y[1] = x[1] + x[2];
+        return;
+    }
     cn__v even_a = x[1] + x[2], odd_a = x[1] - x[2];
     if (n == 4) {
         y[0] = x[0] + even_a;
@@ -96,7 +114,74 @@ INLINE void output_line(const int n, const int taps, const cn__v *x, cn__v *y)
                  ? c + CN__LANES                                                                   \
                  : (channels)-CN__LANES)
 
-INLINE void input(const int n, const float *const *in, int64_t channels, float *out, int64_t step)
+INLINE void input_1(const int n, const float *const *in, int64_t channels, float *out, int64_t step)
+{
+    FOR_VECTORS(c, channels)
+    {
+        cn__v x[most], y[most];
+        CN__UNROLL
+        for (int i = 0; i < n; i++)
+            x[i] = cn__load(in[i] + c);
+        input_line(n, x, y);
+        CN__UNROLL
+        for (int i = 0; i < n; i++)
+            cn__store(out + i * step + c, y[i]);
+    }
+}
+
+INLINE void kernel_1(const int n, const int taps, const float *const *in, int64_t columns,
+                     float *const *out)
+{
+    for (int64_t c = 0; c < columns; c += CN__LANES) {
+        cn__v x[3], y[most];
+        CN__UNROLL
+        for (int i = 0; i < taps; i++)
+            x[i] = cn__load(in[i] + c);
+        kernel_line(n, taps, x, y);
+        CN__UNROLL
+        for (int i = 0; i < n; i++)
+            cn__store(out[i] + c, y[i]);
+    }
+}
+
+/* What is done to every output: the bias is added, and the sum clamped. */
+typedef struct ending {
+    cn__v low, high;
+    bool clamped;
+} ending;
+
+INLINE ending ending_of(const cn__winograd_output *work)
+{
+    return (ending){cn__splat(work->low), cn__splat(work->high),
+                    work->low > -INFINITY || work->high < INFINITY};
+}
+
+INLINE void finish(const ending *e, cn__v value, float *out)
+{
+    if (e->clamped) {
+        value = cn__select(value < e->low, e->low, value);
+        value = cn__select(value > e->high, e->high, value);
+    }
+    cn__store(out, value);
+}
+
+INLINE void output_1(const int n, const int taps, const cn__winograd_output *work)
+{
+    const ending end = ending_of(work);
+    FOR_VECTORS(c, work->channels)
+    {
+        cn__v x[most], y[most], start = cn__load(work->start + c);
+        CN__UNROLL
+        for (int i = 0; i < n; i++)
+            x[i] = cn__load(work->in[i] + c);
+        output_line(n, taps, x, y);
+        CN__UNROLL
+        for (int i = 0; i < n - taps + 1; i++)
+            finish(&end, y[i] + start, work->out[i] + c);
+    }
+}
+
+INLINE void input_2(const int n, const float *const *in, int64_t channels, float *out, int64_t step)
 {
     FOR_VECTORS(c, channels)
     {
@@ -123,8 +208,8 @@ INLINE void input(const int n, const float *const *in, int64_t channels, float *
     }
 }
 
-INLINE void kernel(const int n, const int taps, const float *const *in, int64_t columns,
-                   float *const *out)
+INLINE void kernel_2(const int n, const int taps, const float *const *in, int64_t columns,
+                     float *const *out)
 {
     for (int64_t c = 0; c < columns; c += CN__LANES) {
         cn__v half[most][3];
@@ -150,11 +235,10 @@ INLINE void kernel(const int n, const int taps, const float *const *in, int64_t 
     }
 }
 
-INLINE void output(const int n, const int taps, const cn__winograd_output *work)
+INLINE void output_2(const int n, const int taps, const cn__winograd_output *work)
 {
     const int m = n - taps + 1;
-    const bool clamped = work->low > -INFINITY || work->high < INFINITY;
-    cn__v low = cn__splat(work->low), high = cn__splat(work->high);
+    const ending end = ending_of(work);
     FOR_VECTORS(c, work->channels)
     {
         cn__v half[most][most], start = cn__load(work->start + c);
@@ -174,43 +258,41 @@ INLINE void output(const int n, const int taps, const cn__winograd_output *work)
             cn__v y[most];
             output_line(n, taps, half[i], y);
             CN__UNROLL
-            for (int j = 0; j < m; j++) {
-                cn__v value = y[j] + start;
-                if (clamped) {
-                    value = cn__select(value < low, low, value);
-                    value = cn__select(value > high, high, value);
-                }
-                cn__store(work->out[i * m + j] + c, value);
-            }
+            for (int j = 0; j < m; j++)
+                finish(&end, y[j] + start, work->out[i * m + j] + c);
         }
     }
 }
 
-#define INPUT(n)                                                                                   \
-    static void input_##n(const float *const *in, int64_t channels, float *out, int64_t step)      \
+#define INPUT(axes, n)                                                                             \
+    static void input_##axes##_##n(const float *const *in, int64_t channels, float *out,           \
+                                   int64_t step)                                                   \
     {                                                                                              \
-        input(n, in, channels, out, step);                                                         \
+        input_##axes(n, in, channels, out, step);                                                  \
     }
-#define REST(n, taps)                                                                              \
-    static void kernel_##n##_##taps(const float *const *in, int64_t columns, float *const *out)    \
+#define REST(axes, n, taps)                                                                        \
+    static void kernel_##axes##_##n##_##taps(const float *const *in, int64_t columns,              \
+                                             float *const *out)                                    \
     {                                                                                              \
-        kernel(n, taps, in, columns, out);                                                         \
+        kernel_##axes(n, taps, in, columns, out);                                                  \
     }                                                                                              \
-    static void output_##n##_##taps(const cn__winograd_output *work)                               \
+    static void output_##axes##_##n##_##taps(const cn__winograd_output *work)                      \
     {                                                                                              \
-        output(n, taps, work);                                                                     \
+        output_##axes(n, taps, work);                                                              \
     }
-INPUT(4)
-INPUT(6)
-REST(4, 2)
-REST(4, 3)
-REST(6, 2)
-REST(6, 3)
+#define ALGORITHMS(X)                                                                              \
+    X(1, 3, 2)                                                                                     \
+    X(1, 4, 2)                                                                                     \
+    X(1, 4, 3) X(1, 6, 2) X(1, 6, 3) X(2, 3, 2) X(2, 4, 2) X(2, 4, 3) X(2, 6, 2) X(2, 6, 3)
+INPUT(1, 3)
+INPUT(1, 4)
+INPUT(1, 6)
+INPUT(2, 3)
+INPUT(2, 4)
+INPUT(2, 6)
+ALGORITHMS(REST)
 
+#define ENTRY(axes, n, taps)                                                                       \
+    {n, taps, axes, input_##axes##_##n, kernel_##axes##_##n##_##taps, output_##axes##_##n##_##taps},
 extern const cn__winograd CN__K(winograd)[CN__WINOGRAD_COUNT];
-const cn__winograd CN__K(winograd)[CN__WINOGRAD_COUNT] = {
-    {4, 2, input_4, kernel_4_2, output_4_2},
-    {4, 3, input_4, kernel_4_3, output_4_3},
-    {6, 2, input_6, kernel_6_2, output_6_2},
-    {6, 3, input_6, kernel_6_3, output_6_3},
-};
+const cn__winograd CN__K(winograd)[CN__WINOGRAD_COUNT] = {ALGORITHMS(ENTRY)};

@@ -6,70 +6,20 @@
  * so for some tiles, so that what lies between the stages stays in the cache. */
 #include <math.h>
 #include <stdatomic.h>
-#include <string.h>
 
 #include "ops/conv_winograd_plan.h"
 
 enum {
-    most_points = cn__winograd_most * cn__winograd_most,
     shared_tiles = 4, /* of a task that transforms shared input */
-    line = 16         /* floats of a cache line */
 };
 
-typedef struct run_context {
-    const cn_conv_plan *plan;
-    const float *in, *packed, *bias;
-    float *out, *scratch;
-    cn_clamp clamp;
-    _Atomic int64_t next; /* the next task that nobody has taken */
-} run_context;
-
-/* Where a tile stands. */
-typedef struct place {
-    int64_t image, y, x;
-} place;
-
-static place place_of(const cn__winograd_conv *w, int64_t tile)
-{
-    int64_t x = tile % w->tiles[1], rest = tile / w->tiles[1];
-    return (place){rest / w->tiles[0], rest % w->tiles[0], x};
-}
-
-/* The cells of a tile's window for a part; outside the image zeros. */
-static void point_window(const run_context *c, int64_t part, place at, const float **cells)
-{
-    const cn_conv *conv = &c->plan->conv;
-    const cn__winograd_conv *w = c->plan->winograd;
-    int64_t y = cn__window_of(w, part, 0)->first + at.y * w->step * w->spacing[0];
-    int64_t left = cn__window_of(w, part, 1)->first + at.x * w->step * w->spacing[1];
-    for (int64_t i = 0; i < w->points; i++, y += w->spacing[0]) {
-        bool within = y >= 0 && y < conv->in[1];
-        const float *row = c->in + (at.image * conv->in[1] + y) * conv->in[2] * conv->in_channels;
-        for (int64_t j = 0, x = left; j < w->points; j++, x += w->spacing[1])
-            *cells++ = within && x >= 0 && x < conv->in[2] ? row + x * conv->in_channels : w->zeros;
-    }
-}
-
-static void transform_input(const run_context *c, int64_t first, int64_t end, float *transformed)
-{
-    const cn__winograd_conv *w = c->plan->winograd;
-    const float *cells[most_points];
-    for (int64_t part = 0; part < w->inputs; part++)
-        for (int64_t tile = first; tile < end; tile++) {
-            point_window(c, part, place_of(w, tile), cells);
-            w->kernels->input(cells, c->plan->depth,
-                              transformed + part * w->points * w->points * w->in_step +
-                                  (tile - first) * w->row,
-                              w->in_step);
-        }
-}
-
-/* The matrix product of one point: sums = in * weights for `tiles` tiles, where `in` are the parts'
- * inputs. Meanwhile what the next point needs is brought near, its weights and then its first
- * input: each run of the tile kernel takes parts * depth lines. */
+/* The matrix product of one point, or some parts of it: sums = in * weights for `tiles` tiles,
+ * where `in` are the parts' inputs. Meanwhile what the next product needs is brought near, its
+ * weights and then its first input: each run of the tile kernel takes parts * depth lines. */
 typedef struct product {
+    bool begun; /* add to the sums of parts before */
     int64_t parts, tiles;
-    const float *in[cn__most_inputs], *weights;
+    const float *in[cn__most_parts], *weights;
     const float *next_in, *next_weights;
     int64_t next_floats; /* of the weights */
     float *sums;
@@ -77,7 +27,7 @@ typedef struct product {
 
 static const float *next_lines(const cn_conv_plan *plan, const product *work, int64_t index)
 {
-    int64_t done = index * work->parts * plan->depth * line;
+    int64_t done = index * work->parts * plan->winograd->depth * cn__line;
     if (done < work->next_floats)
         return work->next_weights + done;
     done -= work->next_floats;
@@ -88,16 +38,16 @@ static const float *next_lines(const cn_conv_plan *plan, const product *work, in
 static void multiply(const cn_conv_plan *plan, const cn__column_block *block, const product *work)
 {
     static const _Alignas(64) float start[cn__widest_block];
-    const float *in[cn__most_inputs * CN__MAX_ROWS];
+    const float *in[cn__most_parts * CN__MAX_ROWS];
     float *out[CN__MAX_ROWS];
     int64_t most = plan->kernels->rows[block->vectors], row = plan->winograd->row;
     int64_t width = block->vectors * plan->kernels->lanes;
     cn__tile tile = {.taps = work->parts,
-                     .depth = plan->depth,
+                     .depth = plan->winograd->depth,
                      .in = in,
                      .weights = work->weights,
-                     .weights_tap = plan->depth * width,
-                     .start = start,
+                     .weights_tap = cn__packed_floats(plan->winograd, 1, width),
+                     .start = work->begun ? NULL : start,
                      .out = out,
                      .columns = width,
                      .low = -INFINITY,
@@ -114,32 +64,47 @@ static void multiply(const cn_conv_plan *plan, const cn__column_block *block, co
     }
 }
 
-/* The first point from `point` on that a phase uses, and its product but for the weights. */
-static int64_t next_product(const cn__winograd_conv *w, int64_t phase, int64_t point,
-                            const float *in, float *sums, product *work)
+/* Goes through the points of a set and the parts of each. */
+typedef struct walk {
+    int64_t set, point, part;
+} walk;
+
+/* The next product, but for the weights: a panel of the parts that are used at a point. None if its
+ * parts are 0. */
+static void next_product(const cn__winograd_conv *w, const float *in, float *sums, walk *at,
+                         product *work)
 {
-    int64_t points = w->points * w->points;
-    for (work->parts = 0; point < points && work->parts == 0; point++) {
-        for (int64_t part = cn__first_part(w, phase); part < cn__end_part(w, phase); part++)
-            if (cn__point_used(w, part, point))
-                work->in[work->parts++] =
-                    in + ((w->summed ? part : 0) * points + point) * w->in_step;
-        work->sums = sums + point * w->sum_step;
+    int64_t end = w->first_part[at->set + 1], round = at->set % w->rounds;
+    for (work->parts = 0; at->point < w->points && work->parts < w->panel;) {
+        const cn__winograd_part *part = &w->part[at->part];
+        if (at->part < end && cn__point_used(w, part, at->point)) {
+            if (work->parts == 0)
+                work->begun = cn__any_used(w, w->first_part[at->set - round], at->part, at->point);
+            work->in[work->parts++] =
+                in + ((part->input - round * w->round_inputs) * w->points + at->point) * w->in_step;
+        }
+        work->sums = sums + at->point * w->sum_step;
+        if (++at->part < end)
+            continue;
+        at->point++;
+        at->part = w->first_part[at->set];
+        if (work->parts > 0)
+            return;
     }
-    return point;
 }
 
-/* All points of a phase. */
-static void multiply_points(const cn_conv_plan *plan, int64_t phase, const cn__column_block *block,
+/* All points of a set. */
+static void multiply_points(const cn_conv_plan *plan, int64_t set, const cn__column_block *block,
                             const float *packed, const float *in, float *sums, int64_t tiles)
 {
     const cn__winograd_conv *w = plan->winograd;
-    int64_t part_floats = plan->depth * block->vectors * plan->kernels->lanes;
+    int64_t part_floats = cn__packed_floats(w, 1, block->vectors * plan->kernels->lanes);
     product two[2] = {{.tiles = tiles}, {.tiles = tiles}}, *now = &two[0], *next = &two[1];
-    int64_t point = next_product(w, phase, 0, in, sums, now);
-    now->weights = packed + cn__winograd_packed(plan, phase, block);
+    walk at = {set, 0, w->first_part[set]};
+    next_product(w, in, sums, &at, now);
+    now->weights = packed;
     while (now->parts > 0) {
-        point = next_product(w, phase, point, in, sums, next);
+        next_product(w, in, sums, &at, next);
         next->weights = now->weights + now->parts * part_floats;
         now->next_weights = next->weights;
         now->next_floats = next->parts * part_floats;
@@ -151,128 +116,78 @@ static void multiply_points(const cn_conv_plan *plan, int64_t phase, const cn__c
     }
 }
 
-/* Where a tile's outputs go; those outside the image go to `outside`. */
-static void point_outputs(const run_context *c, int64_t phase, place at, int64_t column,
-                          float *outside, float **out)
-{
-    const cn_conv *conv = &c->plan->conv;
-    const cn__winograd_conv *w = c->plan->winograd;
-    const cn__axis_phase *ay = c->plan->phase[phase].axis[1], *ax = c->plan->phase[phase].axis[2];
-    int64_t y = at.y * w->step - cn__window_of(w, phase, 0)->shift;
-    int64_t x = at.x * w->step - cn__window_of(w, phase, 1)->shift;
-    float *image = c->out + at.image * conv->out[1] * conv->out[2] * conv->out_channels + column;
-    for (int64_t i = y; i < y + w->step; i++)
-        for (int64_t j = x; j < x + w->step; j++) {
-            bool inside = i >= 0 && i < ay->count && j >= 0 && j < ax->count;
-            *out++ = inside ? image + ay->out[i] + ax->out[j] : outside;
-        }
-}
-
-/* The sums at each point of the first tile; zeros where the phase's kernel is zero. */
-static void point_sums(const cn_conv_plan *plan, int64_t phase, const float *sums, int64_t width,
-                       const float **in, int64_t *step)
-{
-    const cn__winograd_conv *w = plan->winograd;
-    for (int64_t p = 0; p < w->points * w->points; p++) {
-        bool used = false;
-        for (int64_t part = cn__first_part(w, phase); part < cn__end_part(w, phase); part++)
-            used = used || cn__point_used(w, part, p);
-        in[p] = used ? sums + p * w->sum_step : w->zeros;
-        step[p] = used ? width : 0;
-    }
-}
-
-static void transform_sums(const run_context *c, int64_t phase, const cn__column_block *block,
-                           int64_t first, int64_t end, const float *sums, float *outside)
-{
-    const cn__winograd_conv *w = c->plan->winograd;
-    const float *in[most_points];
-    float *out[most_points];
-    int64_t step[most_points];
-    _Alignas(64) float start[cn__widest_block] = {0};
-    if (c->bias != NULL)
-        memcpy(start, c->bias + block->first, (size_t)block->columns * sizeof(float));
-    cn__winograd_output work = {.in = in,
-                                .start = start,
-                                .out = out,
-                                .channels = block->columns,
-                                .low = c->clamp.low,
-                                .high = c->clamp.high};
-    point_sums(c->plan, phase, sums, block->vectors * c->plan->kernels->lanes, in, step);
-    for (int64_t tile = first; tile < end; tile++) {
-        point_outputs(c, phase, place_of(w, tile), block->first, outside, out);
-        w->kernels->output(&work);
-        for (int64_t p = 0; p < w->points * w->points; p++)
-            in[p] += step[p];
-    }
-}
-
 /* ---- tasks ---- */
 
-static int64_t chunk_end(const cn__winograd_conv *w, int64_t chunk)
+static cn__winograd_chunk chunk_at(const cn__winograd_conv *w, int64_t index)
 {
-    return cn__min((chunk + 1) * w->chunk, w->all_tiles);
+    int64_t first = index % w->group_chunks * w->chunk;
+    return (cn__winograd_chunk){index / w->group_chunks, first,
+                                cn__min(first + w->chunk, w->tiles)};
 }
 
-/* A block of columns of one phase and chunk. `sums` is the slot's working memory. */
-static void run_block(const run_context *c, int64_t chunk, int64_t phase, int64_t b,
-                      const float *transformed, float *sums)
-{
-    const cn_conv_plan *plan = c->plan;
-    const cn__winograd_conv *w = plan->winograd;
-    const cn__column_block *block = &plan->block[b];
-    int64_t first = chunk * w->chunk, end = chunk_end(w, chunk);
-    multiply_points(plan, phase, block, c->packed, transformed, sums, end - first);
-    transform_sums(c, phase, block, first, end, sums, sums + w->points * w->points * w->sum_step);
-}
-
-/* A chunk, with a transformed input of its own behind the slot's sums. */
-static void run_chunk(const run_context *c, int64_t chunk, float *slot)
-{
-    const cn_conv_plan *plan = c->plan;
-    const cn__winograd_conv *w = plan->winograd;
-    float *transformed = slot + w->slot_floats - w->chunk_floats;
-    transform_input(c, chunk * w->chunk, chunk_end(w, chunk), transformed);
-    for (int64_t phase = 0; phase < plan->phases; phase++)
-        for (int64_t b = 0; b < plan->blocks; b++)
-            run_block(c, chunk, phase, b, transformed, slot);
-}
-
-static float *shared_chunk(const run_context *c, int64_t chunk)
+/* A round of a block of columns of one phase and chunk; with the last round, its outputs. */
+static void run_block(const cn__winograd_context *c, const cn__winograd_chunk *of, int64_t round,
+                      int64_t phase, int64_t b, const float *transformed, float *sums)
 {
     const cn__winograd_conv *w = c->plan->winograd;
-    return c->scratch + w->slots * w->slot_floats + chunk * w->chunk_floats;
+    const cn__column_block *block = &w->block[b];
+    int64_t set = phase * w->rounds + round;
+    multiply_points(c->plan, set, block, c->packed + cn__winograd_packed(w, of->group, set, block),
+                    transformed, sums, of->end - of->first);
+    if (round == w->rounds - 1)
+        cn__winograd_outputs(c, of, phase, block, sums);
 }
 
-/* A few tiles of the shared input. */
+/* A chunk, with a transformed input of its own before the slot's sums. */
+static void run_chunk(const cn__winograd_context *c, const cn__winograd_chunk *of, float *slot)
+{
+    const cn__winograd_conv *w = c->plan->winograd;
+    int64_t sums_step = w->rounds > 1 ? w->points * w->sum_step : 0;
+    for (int64_t round = 0; round < w->rounds; round++) {
+        float *sums = slot + w->chunk_floats;
+        cn__winograd_inputs(c, of, round, slot);
+        for (int64_t phase = 0; phase < w->phases; phase++)
+            for (int64_t b = 0; b < w->blocks; b++, sums += sums_step)
+                run_block(c, of, round, phase, b, slot, sums);
+    }
+}
+
+static float *shared_chunk(const cn__winograd_context *c, int64_t index)
+{
+    const cn__winograd_conv *w = c->plan->winograd;
+    return c->scratch + w->slots * w->slot_floats + index * w->chunk_floats;
+}
+
+/* A few tiles of the shared input of one group. */
 static void input_task(void *context, size_t index)
 {
-    const run_context *c = context;
+    const cn__winograd_context *c = context;
     const cn__winograd_conv *w = c->plan->winograd;
-    int64_t first = (int64_t)index * shared_tiles;
-    for (int64_t tile = first; tile < cn__min(first + shared_tiles, w->all_tiles); tile++) {
-        int64_t chunk = tile / w->chunk;
-        transform_input(c, tile, tile + 1,
-                        shared_chunk(c, chunk) + (tile - chunk * w->chunk) * w->row);
-    }
+    int64_t pieces = cn__ceil_div(w->tiles, shared_tiles);
+    int64_t group = (int64_t)index / pieces, first = (int64_t)index % pieces * shared_tiles;
+    for (int64_t tile = first; tile < cn__min(first + shared_tiles, w->tiles); tile++)
+        cn__winograd_inputs(c, &(cn__winograd_chunk){group, tile, tile + 1}, 0,
+                            shared_chunk(c, group * w->group_chunks + tile / w->chunk) +
+                                tile % w->chunk * w->row);
 }
 
 /* Takes tasks until there are none left: there are as many workers as slots of working memory. */
 static void work(void *context, size_t slot)
 {
-    run_context *c = context;
+    cn__winograd_context *c = context;
     const cn__winograd_conv *w = c->plan->winograd;
     float *memory = c->scratch + (int64_t)slot * w->slot_floats;
     for (;;) {
         int64_t task = atomic_fetch_add_explicit(&c->next, 1, memory_order_relaxed);
         if (task >= w->tasks)
             return;
-        int64_t chunk = task % w->chunks, part = task / w->chunks;
+        int64_t index = task % w->chunks, part = task / w->chunks;
+        cn__winograd_chunk of = chunk_at(w, index);
         if (w->shared)
-            run_block(c, chunk, part / c->plan->blocks, part % c->plan->blocks,
-                      shared_chunk(c, chunk), memory);
+            run_block(c, &of, 0, part / w->blocks, part % w->blocks, shared_chunk(c, index),
+                      memory);
         else
-            run_chunk(c, chunk, memory);
+            run_chunk(c, &of, memory);
     }
 }
 
@@ -280,15 +195,16 @@ void cn__winograd_run(const cn_conv_plan *plan, const float *in, const float *pa
                       const float *bias, cn_clamp clamp, float *out, float *scratch, cn_pool *pool)
 {
     const cn__winograd_conv *w = plan->winograd;
-    run_context context = {.plan = plan,
-                           .in = in,
-                           .packed = packed,
-                           .bias = bias,
-                           .out = out,
-                           .scratch = scratch,
-                           .clamp = clamp};
+    cn__winograd_context context = {.plan = plan,
+                                    .in = in,
+                                    .packed = packed,
+                                    .bias = bias,
+                                    .out = out,
+                                    .scratch = scratch,
+                                    .clamp = clamp};
     atomic_init(&context.next, 0);
     if (w->shared)
-        cn__pool_run(pool, input_task, &context, (size_t)cn__ceil_div(w->all_tiles, shared_tiles));
+        cn__pool_run(pool, input_task, &context,
+                     (size_t)(plan->conv.groups * cn__ceil_div(w->tiles, shared_tiles)));
     cn__pool_run(pool, work, &context, (size_t)w->slots);
 }

@@ -1,6 +1,6 @@
-/* Minimal filtering (Winograd's algorithms) for convolutions with stride 1 and for the phases of
- * transposed convolutions, in two dimensions: several times fewer multiplications than the direct
- * sum. The plan chooses it where it pays; see conv_winograd.c. */
+/* Minimal filtering (Winograd's algorithms) for convolutions and transposed convolutions, along
+ * rows, columns or both: several times fewer multiplications than the direct sum. The plan chooses
+ * it where it pays; see conv_winograd.c. */
 #ifndef CORNU_SRC_OPS_CONV_WINOGRAD_H
 #define CORNU_SRC_OPS_CONV_WINOGRAD_H
 
@@ -13,8 +13,8 @@ void cn__winograd_pack(const cn_conv_plan *plan, const float *kernel, float *pac
 void cn__winograd_run(const cn_conv_plan *plan, const float *in, const float *packed,
                       const float *bias, cn_clamp clamp, float *out, float *scratch, cn_pool *pool);
 
-/* Takes the algorithms with this many points (4 or 6) wherever they can be used, also where they do
- * not pay; 0 for the default. For tests and benchmarks: not safe while another thread plans. */
+/* Takes the algorithms with this many points (3, 4 or 6) wherever they can be used, also where they
+ * do not pay; 0 for the default. For tests and benchmarks: not safe while another thread plans. */
 void cn__winograd_prefer(int points);
 
 #endif

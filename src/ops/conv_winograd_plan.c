@@ -1,216 +1,157 @@
-/* Planning minimal filtering: whether it can be used, windows, tiles, working memory, and whether
- * it pays. */
+/* Planning minimal filtering: whether it can be used, its tasks and working memory, and whether it
+ * pays. */
 #include <math.h>
 
 #include "ops/conv_winograd_plan.h"
 
 enum {
-    line = 16, /* floats of a cache line */
     /* Tiles of a task: enough for each part of the packed kernel, which comes from the third-level
      * cache or from memory, to be used often. */
     least_chunk = 24,
     most_chunk = 48,
-    slot_bytes = 4 << 20,      /* of a task's working memory, where `least_chunk` allows it */
+    round_bytes = 1 << 20,     /* of the windows that are transformed together, at most */
     scratch_bytes = 128 << 20, /* of all tasks: fewer run together if this is not enough */
     wanted_chunks = 8,
-    /* The most products in a sum at one of 6 x 6 points: the error grows with their number, and
-     * with twice as many comes near to the bound of ops.h. 4 x 4 points have a quarter of it. */
-    most_products = 1024,
+    /* The most products in a sum at one of 6 x 6 points, and of 6 points along one axis: the error
+     * grows with their number, and with more comes near to the bound of ops.h. Fewer points have a
+     * quarter of it. */
+    most_products = 1400,
+    most_line_products = 8192,
+    panel_floats = 128 * 1024, /* about half of a second-level cache */
+    far_floats = 1 << 20,      /* of an input that does not stay in the caches */
     most_slots = 32
 };
 
 static bool possible(const cn_conv_plan *plan)
 {
     const cn_conv *conv = &plan->conv;
-    int64_t lanes = plan->kernels->lanes;
     if (conv->direct_only || !cn__winograd_allowed())
         return false;
     if (plan->pass != CN_CONV_FORWARD && plan->pass != CN_CONV_TRANSPOSE)
         return false;
-    if (conv->groups != 1 || conv->in_channels < lanes || conv->out_channels < lanes)
-        return false;
-    if (conv->dilation[1] != 1 || conv->dilation[2] != 1)
-        return false;
-    return conv->kernel[0] == 1 && conv->stride[0] == 1 && conv->before[0] == 0 &&
-           conv->in[0] == conv->out[0];
+    return conv->dilation[0] == 1 && conv->dilation[1] == 1 && conv->dilation[2] == 1;
 }
 
-/* ---- the parts of the taps ---- */
+/* ---- tasks and memory ---- */
 
-/* Each phase of a transposed convolution's axis. As a correlation it has its taps in reverse. */
-static void parts_by_phase(const cn_conv_plan *plan, cn__winograd_conv *w, int axis)
+static cn_status plan_cells(const cn_conv_plan *plan, int64_t merged, cn__winograd_conv *w)
 {
-    const cn_conv *conv = &plan->conv;
-    int64_t stride = conv->stride[axis + 1];
-    for (int64_t p = 0; p < w->parts[axis]; p++) {
-        const cn__axis_phase *phase = &plan->axis[axis + 1].phase[p];
-        cn__window *window = &w->window[axis][p];
-        window->taps = phase->taps;
-        if (phase->taps == 0)
-            continue;
-        window->tap = phase->tap[phase->taps - 1];
-        window->tap_step = -stride;
-        window->first = (p + conv->before[axis + 1] - window->tap) / stride;
-    }
-}
-
-/* The taps with the same position modulo the stride, cut into as few equal parts of at most three
- * as can be; with room for cn__most_parts. Returns how many there are, also if it is more. */
-static int64_t summed_parts(const cn_conv_plan *plan, int axis, cn__window *windows)
-{
-    const cn_conv *conv = &plan->conv;
     bool transposed = plan->pass == CN_CONV_TRANSPOSE;
-    int64_t kernel = conv->kernel[axis + 1], stride = conv->stride[axis + 1], parts = 0;
-    int64_t before = transposed ? kernel - 1 - conv->before[axis + 1] : conv->before[axis + 1];
-    for (int64_t residue = 0; residue < cn__min(stride, kernel); residue++) {
-        int64_t all = cn__ceil_div(kernel - residue, stride), pieces = cn__ceil_div(all, 3);
-        for (int64_t i = 0; i < pieces; i++, parts++) {
-            int64_t from = all * i / pieces, tap = residue + from * stride;
-            if (parts < cn__most_parts)
-                windows[parts] = (cn__window){.taps = all * (i + 1) / pieces - from,
-                                              .tap = transposed ? kernel - 1 - tap : tap,
-                                              .tap_step = transposed ? -1 : stride,
-                                              .first = tap - before};
-        }
-    }
-    return parts;
+    w->merged = merged;
+    w->in_cells = transposed ? 1 : merged;
+    w->out_cells = transposed ? merged : 1;
+    w->depth = plan->depth * w->in_cells;
+    w->columns = plan->columns * w->out_cells;
+    return cn__plan_blocks(plan, w->columns, &w->blocks, &w->block, &w->packed_columns);
 }
 
-static cn_status plan_parts(const cn_conv_plan *plan, cn__winograd_conv *w, int axis)
+/* The round in which a part's window is transformed. */
+static int64_t set_of(const cn__winograd_conv *w, const cn__winograd_part *part)
 {
-    int64_t phases = plan->axis[axis + 1].phases;
-    w->window[axis] = cn__arena_alloc(plan->arena, (size_t)cn__max(phases, cn__most_parts) *
-                                                       sizeof *w->window[axis]);
-    if (w->window[axis] == NULL)
+    return part->phase * w->rounds + part->input / w->round_inputs;
+}
+
+static cn_status plan_sets(const cn_conv_plan *plan, cn__winograd_conv *w)
+{
+    int64_t sets = w->phases * w->rounds, part = 0;
+    int64_t *first = cn__arena_alloc(plan->arena, (size_t)(sets + 1) * sizeof *first);
+    int64_t *packed = cn__arena_alloc(plan->arena, (size_t)(sets + 1) * sizeof *packed);
+    if (first == NULL || packed == NULL)
         return cn_error_status();
-    w->spacing[axis] = w->summed ? plan->conv.stride[axis + 1] : 1;
-    w->parts[axis] = w->summed ? summed_parts(plan, axis, w->window[axis]) : phases;
-    if (!w->summed)
-        parts_by_phase(plan, w, axis);
-    return CN_OK;
-}
-
-/* The most taps of a part along the axes, 0 if there are parts without or too many parts. */
-static int64_t most_taps(const cn__winograd_conv *w)
-{
-    int64_t most = 0;
-    for (int axis = 0; axis < 2; axis++) {
-        if (w->summed && w->parts[axis] > cn__most_parts)
-            return 0;
-        for (int64_t p = 0; p < w->parts[axis]; p++) {
-            if (w->window[axis][p].taps == 0)
-                return 0;
-            most = cn__max(most, w->window[axis][p].taps);
-        }
-    }
-    return most;
-}
-
-/* ---- windows and tiles ---- */
-
-/* The windows that phases share begin where the first of them begins to read. A phase that begins
- * later gets zeros before its taps if it has room for them, else its outputs are shifted. */
-static void share_windows(cn__winograd_conv *w, int axis)
-{
-    int64_t first = INT64_MAX;
-    for (int64_t p = 0; p < w->parts[axis]; p++)
-        first = cn__min(first, w->window[axis][p].first);
-    for (int64_t p = 0; p < w->parts[axis]; p++) {
-        cn__window *window = &w->window[axis][p];
-        int64_t late = window->first - first;
-        window->lead = cn__min(late, w->taps - window->taps);
-        window->shift = late - window->lead;
-        window->first = first;
-    }
-}
-
-static void plan_tiles(const cn_conv_plan *plan, cn__winograd_conv *w, int axis)
-{
-    if (!w->summed)
-        share_windows(w, axis);
-    int64_t outputs = plan->axis[axis + 1].phase[0].count;
-    for (int64_t p = 0; p < w->parts[axis]; p++) {
-        cn__window *window = &w->window[axis][p];
-        window->first_point = window->lead > 0;
-        window->end_point = w->points - (window->lead + window->taps < w->taps);
-        if (!w->summed)
-            outputs = cn__max(outputs, plan->axis[axis + 1].phase[p].count + window->shift);
-    }
-    w->tiles[axis] = cn__ceil_div(outputs, w->step);
-}
-
-static cn_status plan_packed(const cn_conv_plan *plan, cn__winograd_conv *w)
-{
-    int64_t *packed = cn__arena_alloc(plan->arena, (size_t)(plan->phases + 1) * sizeof *packed);
-    if (packed == NULL)
-        return cn_error_status();
+    w->first_part = first;
     w->packed = packed;
-    for (int64_t p = 0; p < plan->phases; p++)
-        packed[p + 1] = packed[p] + cn__phase_points(w, p) * plan->depth * plan->packed_columns;
+    for (int64_t s = 0; s < sets; s++) {
+        while (part < w->parts && set_of(w, &w->part[part]) == s)
+            part++;
+        first[s + 1] = part;
+        packed[s + 1] =
+            packed[s] + cn__set_points(w, s) * cn__packed_floats(w, w->blocks, w->packed_columns);
+    }
+    w->group_packed = packed[sets];
     return CN_OK;
 }
 
 /* Whole tiles of the matrix product, in chunks of about the same size. */
 static void plan_chunks(const cn_conv_plan *plan, cn__winograd_conv *w)
 {
-    int64_t rows = plan->kernels->rows[plan->block[0].vectors];
-    int64_t tile_bytes =
-        w->points * w->points * (w->inputs * w->row + cn__widest_block) * (int64_t)sizeof(float);
-    int64_t most = cn__min(most_chunk, slot_bytes / tile_bytes);
-    most = cn__max(least_chunk, cn__min(most, w->all_tiles / wanted_chunks));
-    w->shared = w->all_tiles <= 2 * most_chunk;
+    int64_t rows = plan->kernels->rows[w->block[0].vectors];
+    int64_t input_bytes = w->points * w->row * (int64_t)sizeof(float);
+    w->shared = w->tiles <= 2 * most_chunk && w->phases * w->blocks > 1;
+    int64_t most = cn__max(least_chunk, cn__min(most_chunk, w->tiles / wanted_chunks));
     if (w->shared)
         most = most_chunk;
-    int64_t equal = cn__ceil_div(w->all_tiles, cn__ceil_div(w->all_tiles, most));
-    w->chunk = cn__min(cn__ceil_div(equal, rows) * rows, w->all_tiles);
-    w->chunks = cn__ceil_div(w->all_tiles, w->chunk);
-    w->tasks = w->chunks * (w->shared ? plan->phases * plan->blocks : 1);
+    int64_t equal = cn__ceil_div(w->tiles, cn__ceil_div(w->tiles, most));
+    w->chunk = cn__min(cn__ceil_div(equal, rows) * rows, w->tiles);
+    w->group_chunks = cn__ceil_div(w->tiles, w->chunk);
+    w->chunks = w->group_chunks * plan->conv.groups;
+    w->tasks = w->chunks * (w->shared ? w->phases * w->blocks : 1);
+    w->round_inputs = w->inputs;
+    if (!w->shared)
+        w->round_inputs = cn__min(w->inputs, cn__max(1, round_bytes / (input_bytes * w->chunk)));
+    w->rounds = cn__ceil_div(w->inputs, w->round_inputs);
+    w->panel = cn__max(1, panel_floats / (w->depth * cn__widest_block));
 }
 
 static cn_status plan_memory(const cn_conv_plan *plan, cn__winograd_conv *w)
 {
-    int64_t points = w->points * w->points;
-    w->row = cn__ceil_div(plan->depth, line) * line;
+    w->row = cn__ceil_div(w->depth, cn__line) * cn__line;
     plan_chunks(plan, w);
     /* One line more keeps the points from falling on the same lines of the caches. */
-    w->in_step = w->chunk * w->row + line;
-    w->sum_step = w->chunk * cn__widest_block + line;
-    w->chunk_floats = w->inputs * points * w->in_step;
-    w->slot_floats = points * w->sum_step + cn__widest_block + (w->shared ? 0 : w->chunk_floats);
+    w->in_step = w->chunk * w->row + cn__line;
+    w->sum_step = w->chunk * cn__widest_block + cn__line;
+    w->chunk_floats = w->round_inputs * w->points * w->in_step;
+    w->slot_floats = (w->rounds > 1 ? w->phases * w->blocks : 1) * w->points * w->sum_step +
+                     (w->shared ? 0 : w->chunk_floats);
     int64_t room = scratch_bytes / (int64_t)sizeof(float);
     room -= w->shared ? w->chunks * w->chunk_floats : 0;
     w->slots = cn__min(w->tasks, cn__min(most_slots, cn__default_threads()));
     w->slots = cn__min(w->slots, room / w->slot_floats);
-    int64_t zeros = cn__max(plan->depth, cn__widest_block);
+    int64_t zeros = cn__max(w->depth, cn__widest_block);
     w->zeros = cn__arena_alloc(plan->arena, (size_t)zeros * sizeof(float));
     return w->zeros != NULL ? CN_OK : cn_error_status();
 }
 
+/* The most products that are added up at a point. */
+static int64_t most_added(const cn__winograd_conv *w)
+{
+    int64_t most = 0, run = 0;
+    for (int64_t p = 0; p < w->parts; p++) {
+        run = p > 0 && w->part[p].phase == w->part[p - 1].phase ? run + 1 : 1;
+        most = cn__max(most, run);
+    }
+    return most * w->depth;
+}
+
 /* Leaves it in plan->winograd, or NULL if it does not fit the parts of the kernel or the scratch.
  */
-static cn_status plan_with(cn_conv_plan *plan, const cn__winograd *kernels)
+static cn_status plan_with(cn_conv_plan *plan, const cn__winograd *kernels, const bool filtered[3],
+                           int64_t merged)
 {
     plan->winograd = NULL;
     cn__winograd_conv *w = cn__arena_alloc(plan->arena, sizeof *w);
     if (w == NULL)
         return cn_error_status();
-    w->summed =
-        plan->pass == CN_CONV_FORWARD || (plan->conv.stride[1] == 1 && plan->conv.stride[2] == 1);
-    CN__TRY(plan_parts(plan, w, 0));
-    CN__TRY(plan_parts(plan, w, 1));
-    w->inputs = w->summed ? w->parts[0] * w->parts[1] : 1;
-    if (most_taps(w) != kernels->taps ||
-        (kernels->points == cn__winograd_most && w->inputs * plan->depth > most_products))
-        return CN_OK;
     w->kernels = kernels;
-    w->points = kernels->points;
-    w->taps = kernels->taps;
-    w->step = w->points - w->taps + 1;
-    plan_tiles(plan, w, 0);
-    plan_tiles(plan, w, 1);
-    w->all_tiles = plan->conv.batch * plan->conv.in[0] * w->tiles[0] * w->tiles[1];
-    CN__TRY(plan_packed(plan, w));
+    w->points = 1;
+    CN__TRY(plan_cells(plan, merged, w));
+    if (w->depth < plan->kernels->lanes || w->columns < plan->kernels->lanes)
+        return CN_OK;
+    for (int i = 0; i < 3; i++) {
+        cn__winograd_axis *axis = &w->axis[i];
+        axis->points = filtered[i] ? kernels->points : 1;
+        axis->taps = filtered[i] ? kernels->taps : 1;
+        axis->step = axis->points - axis->taps + 1;
+        w->points *= axis->points;
+    }
+    CN__TRY(cn__winograd_parts(plan, w));
+    int64_t most = kernels->axes == 2 ? most_products : most_line_products;
+    if (w->part == NULL || (kernels->points == cn__winograd_most && most_added(w) > most))
+        return CN_OK;
+    w->tiles = plan->conv.batch * w->axis[0].tiles * w->axis[1].tiles * w->axis[2].tiles;
     CN__TRY(plan_memory(plan, w));
+    CN__TRY(plan_sets(plan, w));
+    const cn_conv *conv = &plan->conv;
+    w->far = conv->batch * conv->in[0] * conv->in[1] * conv->in[2] * conv->in_channels > far_floats;
     if (w->slots > 0)
         plan->winograd = w;
     return CN_OK;
@@ -218,20 +159,20 @@ static cn_status plan_with(cn_conv_plan *plan, const cn__winograd *kernels)
 
 /* ---- whether it pays ---- */
 
-/* Measured: cycles to transform a vector at a point, inputs and sums alike; bytes of the packed
- * kernel that are read in a cycle if it fits the third-level cache and if it does not, and written;
- * the share of the peak that the products reach. */
-static const double transform_cycles = 10, cached_bytes = 12, memory_bytes = 4.5, pack_bytes = 2.4,
-                    share = 0.85;
+/* Measured: cycles to transform a vector at a point along one axis and along two, inputs and sums
+ * alike; bytes of the packed kernel that are read in a cycle if it fits the third-level cache and
+ * if it does not, and written; bytes of an output written that does not fit; the share of the peak
+ * that the products reach. */
+static const double transform_cycles[] = {0, 5, 6}, cached_bytes = 12, memory_bytes = 4.5,
+                    pack_bytes = 4, write_bytes = 8, share = 0.85;
 static const double cache = 24 << 20;
 
 /* A kernel is packed once if it is constant, and for each run in training. */
 static const double pack_runs = 0.25;
 
-static double products(const cn_conv_plan *plan, double pixels, double taps)
+static double products(const cn_conv_plan *plan, double pixels, int64_t depth, int64_t columns)
 {
-    double columns = (double)plan->packed_columns / plan->kernels->lanes;
-    return pixels * taps * (double)plan->depth * columns / 2 / share;
+    return pixels * (double)depth * (double)(columns / plan->kernels->lanes) / 2 / share;
 }
 
 static double with_weights(double cycles, double bytes, double reads)
@@ -245,25 +186,38 @@ static double direct_cycles(const cn_conv_plan *plan)
     double cycles = 0, pixels = 0;
     for (int64_t p = 0; p < plan->phases; p++) {
         double here = (double)(plan->conv.batch * plan->phase[p].image_pixels);
-        cycles += products(plan, here, (double)plan->phase[p].taps);
+        cycles += products(plan, (double)plan->conv.groups * here,
+                           plan->phase[p].taps * plan->depth, plan->packed_columns);
         pixels += here;
     }
     double chunks = pixels / (double)(plan->phases * plan->chunk_pixels);
     return with_weights(cycles, (double)cn_conv_plan_packed_bytes(plan), chunks < 1 ? 1 : chunks);
 }
 
+/* The outputs are written all at once, not while there is something to multiply. */
+static double written(const cn_conv_plan *plan)
+{
+    const cn_conv *conv = &plan->conv;
+    double bytes = sizeof(float);
+    for (int i = 0; i < 3; i++)
+        bytes *= (double)conv->out[i];
+    bytes *= (double)(conv->batch * conv->out_channels);
+    return bytes < cache ? 0 : bytes / write_bytes;
+}
+
 static double winograd_cycles(const cn_conv_plan *plan)
 {
     const cn__winograd_conv *w = plan->winograd;
-    double products_points = 0;
-    for (int64_t p = 0; p < plan->phases; p++)
-        products_points += (double)cn__phase_points(w, p);
-    double tiles = (double)w->all_tiles, points = (double)(w->points * w->points);
-    double vectors =
-        (double)(w->inputs * w->row + plan->phases * plan->packed_columns) / plan->kernels->lanes;
-    double bytes = (double)w->packed[plan->phases] * sizeof(float);
-    return tiles * points * vectors * transform_cycles +
-           with_weights(products(plan, tiles, products_points), bytes, (double)w->chunks);
+    double groups = (double)plan->conv.groups, tiles = groups * (double)w->tiles;
+    double bytes = groups * (double)w->group_packed * sizeof(float);
+    int64_t points = 0, vectors = w->inputs * w->row + w->phases * w->packed_columns;
+    vectors /= plan->kernels->lanes;
+    for (int64_t s = 0; s < w->phases * w->rounds; s++)
+        points += cn__set_points(w, s);
+    return tiles * (double)(w->points * vectors) * transform_cycles[w->kernels->axes] +
+           written(plan) +
+           with_weights(products(plan, tiles, points * w->depth, w->packed_columns), bytes,
+                        (double)w->group_chunks);
 }
 
 static int preferred;
@@ -273,30 +227,52 @@ void cn__winograd_prefer(int points)
     preferred = points;
 }
 
+/* Keeps what was planned best. */
+typedef struct choice {
+    double cycles;
+    const cn__winograd_conv *of;
+} choice;
+
+/* Plans with an algorithm along some axes, with merged cells and without. */
+static cn_status try(cn_conv_plan *plan, const cn__winograd *kernels, const bool filtered[3],
+                     choice *best)
+{
+    const cn_conv *conv = &plan->conv;
+    int64_t channels = plan->pass == CN_CONV_TRANSPOSE ? conv->out_channels : conv->in_channels;
+    int64_t stride = conv->stride[2];
+    bool merges = stride > 1 && conv->kernel[2] % stride == 0 && conv->groups == 1 &&
+                  stride * channels <= cn__most_merged;
+    for (int64_t merged = 1; merged <= stride; merged += stride - 1) {
+        CN__TRY(plan_with(plan, kernels, filtered, merged));
+        double cycles = plan->winograd != NULL ? winograd_cycles(plan) : (double)INFINITY;
+        if (cycles < best->cycles)
+            *best = (choice){cycles, plan->winograd};
+        if (!merges)
+            break;
+    }
+    return CN_OK;
+}
+
 cn_status cn__winograd_plan(cn_conv_plan *plan)
 {
+    static const bool rows[3] = {false, true, false}, columns[3] = {false, false, true},
+                      both[3] = {false, true, true};
     if (!possible(plan))
         return CN_OK;
-    double best = preferred != 0 ? (double)INFINITY : direct_cycles(plan);
-    const cn__winograd_conv *chosen = NULL;
+    choice best = {preferred != 0 ? (double)INFINITY : direct_cycles(plan), NULL};
     for (int i = 0; i < CN__WINOGRAD_COUNT; i++) {
         const cn__winograd *kernels = &plan->kernels->winograd[i];
         if (preferred != 0 && kernels->points != preferred)
             continue;
-        CN__TRY(plan_with(plan, kernels));
-        if (plan->winograd == NULL)
-            continue;
-        double cycles = winograd_cycles(plan);
-        if (cycles < best) {
-            best = cycles;
-            chosen = plan->winograd;
-        }
+        CN__TRY(try(plan, kernels, kernels->axes == 2 ? both : columns, &best));
+        if (kernels->axes == 1)
+            CN__TRY(try(plan, kernels, rows, &best));
     }
-    plan->winograd = chosen;
-    if (chosen == NULL)
+    const cn__winograd_conv *w = plan->winograd = best.of;
+    if (w == NULL)
         return CN_OK;
-    plan->packed_floats = chosen->packed[plan->phases];
-    plan->scratch_floats = chosen->slots * chosen->slot_floats +
-                           (chosen->shared ? chosen->chunks * chosen->chunk_floats : 0);
+    plan->packed_floats = w->group_packed * plan->conv.groups;
+    plan->scratch_floats =
+        w->slots * w->slot_floats + (w->shared ? w->chunks * w->chunk_floats : 0);
     return CN_OK;
 }

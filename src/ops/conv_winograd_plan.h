@@ -4,101 +4,164 @@
 
 #include "ops/conv_winograd.h"
 
-/* A part of an axis' taps, at most three, that is a correlation with stride 1: tap `tap` + i *
- * `tap_step` of the kernel is applied to cell `lead` + i of a window of input cells. */
+/* A part of an axis' taps that is a correlation with stride 1: tap `tap` + i * `tap_step` of the
+ * kernel is applied to cell `lead` + i of a window of input cells. */
 typedef struct cn__window {
+    int64_t phase; /* of the axis' outputs */
     int64_t taps, tap, tap_step;
     int64_t lead;  /* taps of zero before the first */
     int64_t first; /* where the first tile's window begins in the input */
-    int64_t shift; /* outputs of the first tile that lie before output 0 */
-    /* The points at which the phase's kernel is not zero everywhere: all, but for the first (0) if
-     * there is a lead, and the last (infinity) if there are taps of zero behind. */
+    int64_t input; /* which of the axis' windows it is */
+    /* The points at which the part's kernel is not zero: all, but for the first (0) if there is a
+     * lead, and the last (infinity) if there are taps of zero behind. */
     int64_t first_point, end_point;
 } cn__window;
 
-/* The kernel is cut into parts, each part of the rows' taps with each of the columns' taps, in one
- * of two ways:
- * - by phase, for transposed convolutions with a stride: each output phase has its own part, and
- *   all parts read the same windows of the input;
- * - as a sum, for all others: the parts are the taps with the same position modulo the stride, or
- *   thirds of a large kernel. Each reads windows of its own, whose cells are `spacing` apart, and
- *   what they give is added up before it is transformed back.
- * The images are covered by tiles of step x step outputs of each phase; a tile reads windows of
- * points x points input cells. */
+/* An axis is filtered, a tile then having `points` cells and `step` outputs of each phase along it,
+ * or it is not: then each of its taps is a part, and points, taps and step are 1. The outputs
+ * out_first + phase + i * out_step belong to a phase: those that a transposed convolution computes
+ * with the same taps, or all of a convolution. */
+typedef struct cn__winograd_axis {
+    int64_t points, taps, step;
+    int64_t tiles;   /* that cover an image */
+    int64_t spacing; /* of the cells of a window */
+    int64_t phases, out_first, out_step;
+    int64_t parts, inputs;
+    cn__window *part; /* [parts], phase by phase */
+    int64_t *first;   /* [inputs]: where the first tile's windows begin */
+} cn__winograd_axis;
+
+/* A part of a phase's kernel: one of each axis. */
+typedef struct cn__winograd_part {
+    const cn__window *axis[3];
+    int64_t phase;
+    int64_t input; /* the windows it reads: one of each axis */
+} cn__winograd_part;
+
+/* The kernel is cut into parts of at most `taps` taps along each axis that is filtered:
+ * - the phases of a transposed convolution: all may read the same windows of the input;
+ * - the taps with the same position modulo the stride of a convolution, and pieces of a large
+ *   kernel, which read windows of their own. What the parts of one phase give is added up before it
+ *   is transformed back.
+ * Where the kernel is a multiple of the stride along the last axis, `merged` = stride neighbouring
+ * input cells of a convolution may be one cell, with that many times the channels, and so may the
+ * outputs of all phases of a transposed convolution: both lie side by side in memory. */
 typedef struct cn__winograd_conv {
     const cn__winograd *kernels;
-    int64_t points, taps, step; /* of an axis */
-    int64_t tiles[2];           /* rows and columns of tiles in an image */
-    int64_t all_tiles;
-    bool summed;
-    cn__window *window[2];    /* [parts] of the rows' and the columns' taps */
-    int64_t parts[2], inputs; /* inputs: the windows a tile reads, all parts if summed, else 1 */
-    int64_t spacing[2];
-    const int64_t *packed; /* [phases + 1]: where the phase's kernel begins, in floats */
+    cn__winograd_axis axis[3];
+    int64_t points;                      /* of a tile */
+    int64_t tiles;                       /* of all images */
+    int64_t inputs;                      /* windows that a tile reads */
+    int64_t merged, in_cells, out_cells; /* in_cells, out_cells: merged, or 1 */
+    int64_t depth, columns;              /* of a group, with all merged cells */
+    int64_t blocks, packed_columns;
+    cn__column_block *block;
+    int64_t phases;
+    int64_t parts;
+    cn__winograd_part *part; /* [parts], phase by phase; NULL if the kernel does not suit */
+    /* The parts of phase p that read the windows of round r are a set, p * rounds + r. */
+    const int64_t *first_part; /* [phases * rounds + 1]: where the parts of a set begin */
+    const int64_t *packed;     /* and their kernels, in floats */
+    int64_t group_packed;      /* floats of a group's kernel */
 
-    /* A task computes `chunk` tiles: all phases and columns, or, where there are too few chunks for
-     * many threads, a block of columns of one phase (`shared`: all such tasks read the same
-     * transformed input, which is computed before them). */
-    int64_t chunk, chunks, tasks;
+    /* A task computes `chunk` tiles of a group: all phases and columns, or, where there are too few
+     * chunks for many threads, a block of columns of one phase (`shared`: all such tasks read the
+     * same transformed input, which is computed before them). Chunks are numbered by group. */
+    int64_t chunk, group_chunks, chunks, tasks;
     bool shared;
-    /* The working memory, in floats. Transformed inputs of a chunk (inputs, points^2, chunk, row),
-     * each point `in_step` after the other, `chunk_floats` altogether: for each slot or, if they
-     * are shared, each chunk. In each slot the sums (points^2, chunk, widest), `sum_step` apart,
-     * and a row for outputs outside the image. */
+    /* A chunk's windows are transformed `round_inputs` at a time, so that they stay in the cache,
+     * and multiplied with what there is of them in the kernels of all phases and columns, whose
+     * sums are kept meanwhile. All at once, if they are shared. */
+    int64_t rounds, round_inputs;
+    bool far;      /* the input is too large to be in a cache */
+    int64_t panel; /* parts whose kernel at a point stays in the cache */
+    /* The working memory, in floats. Transformed inputs of a chunk (windows of a round, points,
+     * chunk, row), each point `in_step` after the other, `chunk_floats` altogether: for each slot
+     * or, if they are shared, each chunk. In each slot the sums (points, chunk, widest), `sum_step`
+     * apart: of one block of one phase, or of all if there is more than one round. */
     int64_t row, in_step, chunk_floats, sum_step, slot_floats;
     int64_t slots; /* tasks that run at the same time at most */
     const float *zeros;
 } cn__winograd_conv;
 
 enum {
+    cn__line = 16,         /* floats of a cache line */
     cn__widest_block = 64, /* columns */
-    cn__most_parts = 3,    /* of an axis, if they are summed */
-    cn__most_inputs = 3 * 3
+    cn__most_parts = 64,   /* of a phase */
+    cn__most_merged = 768  /* floats of a merged cell: tasks copy some on their stack */
 };
 
-/* The window of a part along the rows (axis 0) or columns (axis 1). */
-static inline const cn__window *cn__window_of(const cn__winograd_conv *w, int64_t part, int axis)
-{
-    return &w->window[axis][axis == 0 ? part / w->parts[1] : part % w->parts[1]];
-}
-
-/* The parts of a phase are cn__first_part() to cn__end_part(). */
-static inline int64_t cn__first_part(const cn__winograd_conv *w, int64_t phase)
-{
-    return w->summed ? 0 : phase;
-}
-
-static inline int64_t cn__end_part(const cn__winograd_conv *w, int64_t phase)
-{
-    return w->summed ? w->inputs : phase + 1;
-}
-
 /* True if the kernel of a part is not zero everywhere at a point. */
-static inline bool cn__point_used(const cn__winograd_conv *w, int64_t part, int64_t point)
+static inline bool cn__point_used(const cn__winograd_conv *w, const cn__winograd_part *part,
+                                  int64_t point)
 {
-    const cn__window *y = cn__window_of(w, part, 0), *x = cn__window_of(w, part, 1);
-    int64_t i = point / w->points, j = point % w->points;
-    return i >= y->first_point && i < y->end_point && j >= x->first_point && j < x->end_point;
+    int64_t y = point / w->axis[2].points, x = point % w->axis[2].points;
+    return y >= part->axis[1]->first_point && y < part->axis[1]->end_point &&
+           x >= part->axis[2]->first_point && x < part->axis[2]->end_point;
 }
 
-/* The points of all parts of a phase, each as often as it has parts that use it. */
-static inline int64_t cn__phase_points(const cn__winograd_conv *w, int64_t phase)
+/* True if a part of the phase is used at a point, of those from `first` to `end`. */
+static inline bool cn__any_used(const cn__winograd_conv *w, int64_t first, int64_t end,
+                                int64_t point)
+{
+    for (int64_t p = first; p < end; p++)
+        if (cn__point_used(w, &w->part[p], point))
+            return true;
+    return false;
+}
+
+/* The points of all parts of a set, each as often as it has parts that use it. */
+static inline int64_t cn__set_points(const cn__winograd_conv *w, int64_t set)
 {
     int64_t points = 0;
-    for (int64_t part = cn__first_part(w, phase); part < cn__end_part(w, phase); part++) {
-        const cn__window *y = cn__window_of(w, part, 0), *x = cn__window_of(w, part, 1);
+    for (int64_t p = w->first_part[set]; p < w->first_part[set + 1]; p++) {
+        const cn__window *y = w->part[p].axis[1], *x = w->part[p].axis[2];
         points += (y->end_point - y->first_point) * (x->end_point - x->first_point);
     }
     return points;
 }
 
-/* Where a block of a phase begins in the packed kernel: [phase][block][point][part][depth][vectors
- * * lanes], without the parts that are zero at a point. */
-static inline int64_t cn__winograd_packed(const cn_conv_plan *plan, int64_t phase,
+/* Floats of `blocks` blocks, with `columns` columns altogether, of a part's packed kernel at a
+ * point. One line more for each block keeps the points, which are written together, from falling on
+ * the same lines of the caches. */
+static inline int64_t cn__packed_floats(const cn__winograd_conv *w, int64_t blocks, int64_t columns)
+{
+    return w->depth * columns + cn__line * blocks;
+}
+
+/* Where a block of a set begins in the packed kernel: [group][phase][round][block][point][part]
+ * [depth][vectors * lanes], without the parts that are zero at a point. */
+static inline int64_t cn__winograd_packed(const cn__winograd_conv *w, int64_t group, int64_t set,
                                           const cn__column_block *block)
 {
-    const cn__winograd_conv *w = plan->winograd;
-    return w->packed[phase] + cn__phase_points(w, phase) * plan->depth * block->packed;
+    return group * w->group_packed + w->packed[set] +
+           cn__set_points(w, set) * cn__packed_floats(w, block - w->block, block->packed);
 }
+
+/* Plans the axes, whose points, taps and step are given, and the parts, those of a phase in the
+ * order of their windows. There are none if the kernel does not suit these taps or has too many
+ * parts. */
+cn_status cn__winograd_parts(const cn_conv_plan *plan, cn__winograd_conv *w);
+
+/* A run. */
+typedef struct cn__winograd_context {
+    const cn_conv_plan *plan;
+    const float *in, *packed, *bias;
+    float *out, *scratch;
+    cn_clamp clamp;
+    _Atomic int64_t next; /* the next task that nobody has taken */
+} cn__winograd_context;
+
+/* The tiles of a chunk and the group they are computed for. */
+typedef struct cn__winograd_chunk {
+    int64_t group, first, end;
+} cn__winograd_chunk;
+
+/* The windows of a round, transformed. */
+void cn__winograd_inputs(const cn__winograd_context *c, const cn__winograd_chunk *of, int64_t round,
+                         float *transformed);
+/* The outputs of a phase and a block of columns from the sums at the points. */
+void cn__winograd_outputs(const cn__winograd_context *c, const cn__winograd_chunk *of,
+                          int64_t phase, const cn__column_block *block, const float *sums);
 
 #endif

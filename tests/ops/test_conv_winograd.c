@@ -17,7 +17,7 @@
 #include "support/random.h"
 #include "support/reference_conv.h"
 
-enum { configurations = 150 };
+enum { configurations = 240 };
 
 static const char name[] = "minimal filtering";
 
@@ -28,21 +28,27 @@ static int64_t channels(void)
     return some[test_int(0, 7)];
 }
 
-/* All kernels that are cut into at most 3 parts of at most 3 taps on each axis, by phases and as
- * sums. A transposed convolution is a sum only if both strides are 1. */
+/* Kernels with two taps at least along one of the last axes, in one to three dimensions, sometimes
+ * in groups. An axis of the others may have any number of taps, also none for some phases. */
 static cn_conv random_conv(bool transposed)
 {
-    cn_conv conv = {
-        .rank = 2, .batch = test_int(1, 2), .in_channels = channels(), .out_channels = channels()};
-    static const int64_t least[] = {2, 3, 4}, most[] = {9, 6, 9};
-    bool sum = !transposed || test_int(0, 2) == 0;
-    for (int i = 0; i < 2; i++) {
-        int64_t stride = transposed && sum ? 1 : test_int(transposed ? 2 : 1, 3);
+    int rank = test_int(0, 3) == 0 ? 3 : test_int(1, 2);
+    cn_conv conv = {.rank = rank,
+                    .batch = test_int(1, 2),
+                    .in_channels = channels(),
+                    .out_channels = channels(),
+                    .groups = test_int(0, 3) == 0 ? 2 : 1};
+    conv.in_channels *= conv.groups;
+    conv.out_channels *= conv.groups;
+    int filtered = test_int(rank > 1 ? rank - 2 : 0, rank - 1);
+    for (int i = 0; i < rank; i++) {
+        int64_t stride = test_int(1, 3);
+        int64_t least = i == filtered ? stride + 1 : 1;
         conv.stride[i] = stride;
-        conv.kernel[i] = test_int(least[stride - 1], most[stride - 1]);
-        conv.in[i] = test_int(1, 12);
+        conv.kernel[i] = test_int(least, rank == 3 ? least + 2 : 9);
+        conv.in[i] = test_int(1, rank == 3 ? 6 : 12);
         conv.before[i] = test_int(-2, 4);
-        conv.out[i] = test_int(transposed ? stride : 1, transposed ? 20 : 14);
+        conv.out[i] = test_int(transposed ? stride : 1, rank == 3 ? 8 : 14);
     }
     return conv;
 }
@@ -103,13 +109,14 @@ static void check_result(const cn_conv *conv, bool transposed, int number, cn_po
 /* Every instruction set and number of points takes its turn. */
 static void for_configurations(int count, void (*check)(int number, cn_pool *pool))
 {
+    static const int points[] = {3, 4, 6};
     const cn__kernels *tables[8];
     int isas = cn__kernels_all(tables);
     cn_pool *pool = cn_pool_new(2);
     test_seed();
     for (int i = 0; i < count; i++) {
-        cn__kernels_use(tables[i / 2 % isas]);
-        cn__winograd_prefer(i % 2 == 0 ? 4 : 6);
+        cn__kernels_use(tables[i / 3 % isas]);
+        cn__winograd_prefer(points[i % 3]);
         check(i, i % 3 == 0 ? pool : NULL);
     }
     cn__winograd_prefer(0);
@@ -141,31 +148,37 @@ static void test_conv_transpose(void **state)
     for_configurations(configurations, one_transpose);
 }
 
-/* Images in three dimensions with a kernel in two of them. */
-static void one_volume(int number, cn_pool *pool)
+/* Fewer channels than lanes, which only merged cells fill: of a convolution's input, or of a
+ * transposed convolution's output. */
+static void one_merged(int number, cn_pool *pool)
 {
-    cn_conv conv = {.rank = 3,
-                    .batch = 2,
-                    .in_channels = 20,
-                    .out_channels = 33,
-                    .in = {3, 7, 9},
-                    .kernel = {1, 3, 3}};
-    assert_int_equal(cn_conv_pad_keras(&conv, CN_SAME), CN_OK);
-    check_result(&conv, false, number, pool);
-    check_result(&conv, true, number, pool);
+    bool transposed = number % 2 == 0;
+    int64_t few = test_int(4, 21), many = channels();
+    cn_conv conv = {.rank = 2,
+                    .batch = test_int(1, 2),
+                    .in_channels = transposed ? many : few,
+                    .out_channels = transposed ? few : many,
+                    .stride = {test_int(1, 5), test_int(4, 8)}};
+    for (int i = 0; i < 2; i++) {
+        conv.kernel[i] = conv.stride[i] * test_int(2, i == 0 ? 3 : 4);
+        conv.in[i] = test_int(1, transposed ? 6 : 40);
+        conv.before[i] = test_int(-9, 20);
+        conv.out[i] = test_int(transposed ? conv.stride[i] : 1, transposed ? 40 : 8);
+    }
+    check_result(&conv, transposed, number, pool);
 }
 
-static void test_volume(void **state)
+static void test_merged(void **state)
 {
     (void)state;
-    for_configurations(6, one_volume);
+    for_configurations(120, one_merged);
 }
 
 /* 512 channels, a trained network's size: the bound of ops.h. */
 static void one_deep(int number, cn_pool *pool)
 {
     static const int64_t kernels[] = {3, 3, 4, 5}, strides[] = {1, 1, 2, 2};
-    int which = number / 2 % 4;
+    int which = number / 3 % 4;
     cn_conv conv = {.rank = 2,
                     .batch = 1,
                     .in_channels = 512,
@@ -182,7 +195,7 @@ static void one_deep(int number, cn_pool *pool)
 static void test_deep(void **state)
 {
     (void)state;
-    for_configurations(24, one_deep);
+    for_configurations(36, one_deep);
 }
 
 static double dot(const float *x, const float *y, int64_t count)
@@ -346,7 +359,7 @@ static void test_choice(void **state)
     other.in_channels = 3;
     assert_string_not_equal(algorithm(&other, false), name);
     other = large;
-    other.groups = 4;
+    other.groups = 128;
     assert_string_not_equal(algorithm(&other, false), name);
     other = large;
     other.dilation[1] = 2;
@@ -360,7 +373,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_conv),    cmocka_unit_test(test_conv_transpose),
-        cmocka_unit_test(test_volume),  cmocka_unit_test(test_deep),
+        cmocka_unit_test(test_merged),  cmocka_unit_test(test_deep),
         cmocka_unit_test(test_adjoint), cmocka_unit_test(test_clamp),
         cmocka_unit_test(test_threads), cmocka_unit_test(test_choice),
     };
