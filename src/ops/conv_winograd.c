@@ -27,7 +27,7 @@ typedef struct product {
 
 static const float *next_lines(const cn_conv_plan *plan, const product *work, int64_t index)
 {
-    int64_t done = index * work->parts * plan->winograd->depth * cn__line;
+    int64_t done = index * work->parts * plan->winograd->depth * cn__line_floats;
     if (done < work->next_floats)
         return work->next_weights + done;
     done -= work->next_floats;

@@ -94,11 +94,11 @@ static void plan_chunks(const cn_conv_plan *plan, cn__winograd_conv *w)
 
 static cn_status plan_memory(const cn_conv_plan *plan, cn__winograd_conv *w)
 {
-    w->row = cn__ceil_div(w->depth, cn__line) * cn__line;
+    w->row = cn__ceil_div(w->depth, cn__line_floats) * cn__line_floats;
     plan_chunks(plan, w);
     /* One line more keeps the points from falling on the same lines of the caches. */
-    w->in_step = w->chunk * w->row + cn__line;
-    w->sum_step = w->chunk * cn__widest_block + cn__line;
+    w->in_step = w->chunk * w->row + cn__line_floats;
+    w->sum_step = w->chunk * cn__widest_block + cn__line_floats;
     w->chunk_floats = w->round_inputs * w->points * w->in_step;
     w->slot_floats = (w->rounds > 1 ? w->phases * w->blocks : 1) * w->points * w->sum_step +
                      (w->shared ? 0 : w->chunk_floats);

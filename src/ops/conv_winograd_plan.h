@@ -85,7 +85,7 @@ typedef struct cn__winograd_conv {
 } cn__winograd_conv;
 
 enum {
-    cn__line = 16,         /* floats of a cache line */
+    cn__line_floats = 16,  /* floats of a cache line */
     cn__widest_block = 64, /* columns */
     cn__most_parts = 64,   /* of a phase */
     cn__most_merged = 768  /* floats of a merged cell: tasks copy some on their stack */
@@ -126,7 +126,7 @@ static inline int64_t cn__set_points(const cn__winograd_conv *w, int64_t set)
  * the same lines of the caches. */
 static inline int64_t cn__packed_floats(const cn__winograd_conv *w, int64_t blocks, int64_t columns)
 {
-    return w->depth * columns + cn__line * blocks;
+    return w->depth * columns + cn__line_floats * blocks;
 }
 
 /* Where a block of a set begins in the packed kernel: [group][phase][round][block][point][part]

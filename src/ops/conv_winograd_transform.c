@@ -92,7 +92,7 @@ static void make_ready(const cn__winograd_context *c, const cn__winograd_chunk *
     point_window(c, input, &p, c->in + of->group * w->depth, &next->copies, next->cells);
     bool read = w->merged > 1 && w->depth <= short_cell;
     for (int64_t i = 0; w->far && i < w->points; i++)
-        for (int64_t k = 0; k < w->depth; k += cn__line)
+        for (int64_t k = 0; k < w->depth; k += cn__line_floats)
             if (read)
                 (void)*(const volatile float *)(next->cells[i] + k);
             else
