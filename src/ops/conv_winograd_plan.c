@@ -42,7 +42,8 @@ static cn_status plan_cells(const cn_conv_plan *plan, int64_t merged, cn__winogr
     w->out_cells = transposed ? merged : 1;
     w->depth = plan->depth * w->in_cells;
     w->columns = plan->columns * w->out_cells;
-    return cn__plan_blocks(plan, w->columns, &w->blocks, &w->block, &w->packed_columns);
+    return cn__plan_blocks(plan, w->columns, cn__widest(plan->kernels), &w->blocks, &w->block,
+                           &w->packed_columns);
 }
 
 /* The round in which a part's window is transformed. */
