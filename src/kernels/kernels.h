@@ -53,8 +53,9 @@ typedef struct cn__outer {
     int64_t a_at, b_at;
     float *out; /* [rows] of `stride` floats */
     int64_t stride;
-    int64_t columns; /* at most vectors * lanes; what is read of b beyond it is not used */
-    bool accumulate; /* add to `out` */
+    int64_t columns;    /* at most vectors * lanes; what is read of b beyond it is not used */
+    bool accumulate;    /* add to `out` */
+    const float *ahead; /* NULL, or what to bring near: a line for each pixel */
 } cn__outer;
 typedef void (*cn__outer_kernel)(const cn__outer *outer);
 
@@ -107,6 +108,11 @@ typedef struct cn__winograd {
     /* Whole vectors of kernel columns: in [all taps], out [all points]. */
     void (*kernel)(const float *const *in, int64_t columns, float *const *out);
     void (*output)(const cn__winograd_output *output);
+    /* The transposed transforms, for kernel gradients. A tile of the output's gradient `in` [all
+     * outputs] at each point: out[p * step]; the kernel's gradient `out` [all taps] from the sums
+     * of the products `in` [all points]. */
+    void (*gradient)(const float *const *in, int64_t channels, float *out, int64_t step);
+    void (*result)(const float *const *in, int64_t columns, float *const *out);
 } cn__winograd;
 enum { CN__WINOGRAD_COUNT = 10, cn__winograd_most = 6 /* points of an axis */ };
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "ops/conv_plan.h"
+#include "ops/conv_winograd.h"
 
 enum {
     chunk = 128, /* pixels whose pointers are gathered at a time */
@@ -321,6 +322,10 @@ void cn_conv_plan_kernel_gradient(const cn_conv_plan *plan, const float *in,
                  .sums = plan->scratch_floats > 0 ? scratch : kernel_gradient,
                  .kernel = kernel_gradient,
                  .kernel_floats = cn_conv_kernel_count(&plan->conv, false)};
+    if (plan->winograd != NULL) {
+        cn__winograd_gradient_run(plan, c.in, c.gradient, kernel_gradient, scratch, pool);
+        return;
+    }
     cn__pool_run(pool, gradient_task, &c, (size_t)plan->tasks);
     if (plan->parts > 1)
         cn__pool_run(pool, sum_task, &c, (size_t)cn__ceil_div(c.kernel_floats, slice));

@@ -22,24 +22,21 @@ enum {
     most_slots = 32
 };
 
-static bool possible(const cn_conv_plan *plan)
+bool cn__winograd_possible(const cn_conv_plan *plan)
 {
     const cn_conv *conv = &plan->conv;
     if (conv->direct_only || !cn__winograd_allowed())
-        return false;
-    if (plan->pass != CN_CONV_FORWARD && plan->pass != CN_CONV_TRANSPOSE)
         return false;
     return conv->dilation[0] == 1 && conv->dilation[1] == 1 && conv->dilation[2] == 1;
 }
 
 /* ---- tasks and memory ---- */
 
-static cn_status plan_cells(const cn_conv_plan *plan, int64_t merged, cn__winograd_conv *w)
+static cn_status plan_cells(const cn_conv_plan *plan, cn__winograd_conv *w)
 {
     bool transposed = plan->pass == CN_CONV_TRANSPOSE;
-    w->merged = merged;
-    w->in_cells = transposed ? 1 : merged;
-    w->out_cells = transposed ? merged : 1;
+    w->in_cells = transposed ? 1 : w->merged;
+    w->out_cells = transposed ? w->merged : 1;
     w->depth = plan->depth * w->in_cells;
     w->columns = plan->columns * w->out_cells;
     return cn__plan_blocks(plan, w->columns, cn__widest(plan->kernels), &w->blocks, &w->block,
@@ -123,20 +120,15 @@ static int64_t most_added(const cn__winograd_conv *w)
     return most * w->depth;
 }
 
-/* Leaves it in plan->winograd, or NULL if it does not fit the parts of the kernel or the scratch.
- */
-static cn_status plan_with(cn_conv_plan *plan, const cn__winograd *kernels, const bool filtered[3],
-                           int64_t merged)
+cn__winograd_conv *cn__winograd_new(const cn_conv_plan *plan, const cn__winograd *kernels,
+                                    const bool filtered[3], int64_t merged)
 {
-    plan->winograd = NULL;
     cn__winograd_conv *w = cn__arena_alloc(plan->arena, sizeof *w);
     if (w == NULL)
-        return cn_error_status();
+        return NULL;
     w->kernels = kernels;
+    w->merged = merged;
     w->points = 1;
-    CN__TRY(plan_cells(plan, merged, w));
-    if (w->depth < plan->kernels->lanes || w->columns < plan->kernels->lanes)
-        return CN_OK;
     for (int i = 0; i < 3; i++) {
         cn__winograd_axis *axis = &w->axis[i];
         axis->points = filtered[i] ? kernels->points : 1;
@@ -144,6 +136,21 @@ static cn_status plan_with(cn_conv_plan *plan, const cn__winograd *kernels, cons
         axis->step = axis->points - axis->taps + 1;
         w->points *= axis->points;
     }
+    return w;
+}
+
+/* Leaves it in plan->winograd, or NULL if it does not fit the parts of the kernel or the scratch.
+ */
+static cn_status plan_with(cn_conv_plan *plan, const cn__winograd *kernels, const bool filtered[3],
+                           int64_t merged)
+{
+    plan->winograd = NULL;
+    cn__winograd_conv *w = cn__winograd_new(plan, kernels, filtered, merged);
+    if (w == NULL)
+        return cn_error_status();
+    CN__TRY(plan_cells(plan, w));
+    if (w->depth < plan->kernels->lanes || w->columns < plan->kernels->lanes)
+        return CN_OK;
     CN__TRY(cn__winograd_parts(plan, w));
     int64_t most = kernels->axes == 2 ? most_products : most_line_products;
     if (w->part == NULL || (kernels->points == cn__winograd_most && most_added(w) > most))
@@ -228,15 +235,9 @@ void cn__winograd_prefer(int points)
     preferred = points;
 }
 
-/* Keeps what was planned best. */
-typedef struct choice {
-    double cycles;
-    const cn__winograd_conv *of;
-} choice;
-
 /* Plans with an algorithm along some axes, with merged cells and without. */
 static cn_status try(cn_conv_plan *plan, const cn__winograd *kernels, const bool filtered[3],
-                     choice *best)
+                     cn__winograd_choice *best)
 {
     const cn_conv *conv = &plan->conv;
     int64_t channels = plan->pass == CN_CONV_TRANSPOSE ? conv->out_channels : conv->in_channels;
@@ -247,29 +248,39 @@ static cn_status try(cn_conv_plan *plan, const cn__winograd *kernels, const bool
         CN__TRY(plan_with(plan, kernels, filtered, merged));
         double cycles = plan->winograd != NULL ? winograd_cycles(plan) : (double)INFINITY;
         if (cycles < best->cycles)
-            *best = (choice){cycles, plan->winograd};
+            *best = (cn__winograd_choice){cycles, plan->winograd};
         if (!merges)
             break;
     }
     return CN_OK;
 }
 
-cn_status cn__winograd_plan(cn_conv_plan *plan)
+cn_status cn__winograd_choose(cn_conv_plan *plan, double direct, cn__winograd_try *try_one)
 {
     static const bool rows[3] = {false, true, false}, columns[3] = {false, false, true},
                       both[3] = {false, true, true};
-    if (!possible(plan))
-        return CN_OK;
-    choice best = {preferred != 0 ? (double)INFINITY : direct_cycles(plan), NULL};
+    cn__winograd_choice best = {preferred != 0 ? (double)INFINITY : direct, NULL};
+    cn__plan_weigh(plan, "direct", direct);
     for (int i = 0; i < CN__WINOGRAD_COUNT; i++) {
         const cn__winograd *kernels = &plan->kernels->winograd[i];
         if (preferred != 0 && kernels->points != preferred)
             continue;
-        CN__TRY(try(plan, kernels, kernels->axes == 2 ? both : columns, &best));
+        CN__TRY(try_one(plan, kernels, kernels->axes == 2 ? both : columns, &best));
         if (kernels->axes == 1)
-            CN__TRY(try(plan, kernels, rows, &best));
+            CN__TRY(try_one(plan, kernels, rows, &best));
     }
-    const cn__winograd_conv *w = plan->winograd = best.of;
+    plan->winograd = best.of;
+    if (best.of != NULL)
+        cn__plan_weigh(plan, "minimal filtering", best.cycles);
+    return CN_OK;
+}
+
+cn_status cn__winograd_plan(cn_conv_plan *plan)
+{
+    if (!cn__winograd_possible(plan))
+        return CN_OK;
+    CN__TRY(cn__winograd_choose(plan, direct_cycles(plan), try));
+    const cn__winograd_conv *w = plan->winograd;
     if (w == NULL)
         return CN_OK;
     plan->packed_floats = w->group_packed * plan->conv.groups;

@@ -46,6 +46,31 @@ typedef struct cn__winograd_part {
  * Where the kernel is a multiple of the stride along the last axis, `merged` = stride neighbouring
  * input cells of a convolution may be one cell, with that many times the channels, and so may the
  * outputs of all phases of a transposed convolution: both lie side by side in memory. */
+/* The channels of the input or of the output's gradient, in blocks of at most `cn__widest_block`.
+ * Transformed cells are kept as (part, point, block, tile, width). */
+typedef struct cn__winograd_side {
+    int64_t channels, blocks;
+    int64_t width;            /* floats of a block's row */
+    int64_t panel;            /* floats of a block at a point, of all tiles */
+    int64_t step, part, size; /* floats of a point, from part to part (0: one at a time), of all */
+} cn__winograd_side;
+
+/* Kernel gradients, see conv_winograd_gradient.c. The tiles are cut into slices that are summed
+ * apart, and slices into chunks that are transformed together. A task is a slice, for all parts of
+ * the kernel or, where that gives too few tasks, for one of them; it transforms its chunks in the
+ * memory of its slot. Or, where the sums are too large for that (`shared`), there is one slice, all
+ * tasks transform a chunk, and a task then is a block of the kernel. */
+typedef struct cn__winograd_gradient {
+    cn__winograd_side in, out;
+    bool shared;
+    int64_t slices, chunks, chunk; /* chunks of a slice and their tiles, at most */
+    int64_t task_parts, slice_tasks;
+    int64_t blocks;               /* of all parts of the kernel */
+    int64_t sum_step, block_sums; /* floats of a block's sums: at a point, altogether */
+    int64_t slice_sums;           /* of a slice: all blocks; 0 if a slot has those of a block */
+    int64_t slots, slot_floats;
+} cn__winograd_gradient;
+
 typedef struct cn__winograd_conv {
     const cn__winograd *kernels;
     cn__winograd_axis axis[3];
@@ -82,6 +107,7 @@ typedef struct cn__winograd_conv {
     int64_t row, in_step, chunk_floats, sum_step, slot_floats;
     int64_t slots; /* tasks that run at the same time at most */
     const float *zeros;
+    cn__winograd_gradient gradient; /* of a kernel gradient, in place of chunks and memory */
 } cn__winograd_conv;
 
 enum {
@@ -90,6 +116,24 @@ enum {
     cn__most_parts = 64,   /* of a phase */
     cn__most_merged = 768  /* floats of a merged cell: tasks copy some on their stack */
 };
+
+/* What is planned best so far. */
+typedef struct cn__winograd_choice {
+    double cycles;
+    const cn__winograd_conv *of;
+} cn__winograd_choice;
+/* Plans with an algorithm along the axes that are to be filtered; keeps it if it is the best. */
+typedef cn_status cn__winograd_try(cn_conv_plan *plan, const cn__winograd *kernels,
+                                   const bool filtered[3], cn__winograd_choice *best);
+
+/* False if minimal filtering is forbidden or cannot compute this. */
+bool cn__winograd_possible(const cn_conv_plan *plan);
+/* Begins a plan: the algorithm and its points along the axes. NULL if memory is short. */
+cn__winograd_conv *cn__winograd_new(const cn_conv_plan *plan, const cn__winograd *kernels,
+                                    const bool filtered[3], int64_t merged);
+/* Tries all algorithms; leaves the best in plan->winograd, NULL if that is the direct sum with its
+ * cycles. */
+cn_status cn__winograd_choose(cn_conv_plan *plan, double direct, cn__winograd_try *try_one);
 
 /* True if the kernel of a part is not zero everywhere at a point. */
 static inline bool cn__point_used(const cn__winograd_conv *w, const cn__winograd_part *part,

@@ -23,12 +23,9 @@ enum { configurations = 400 };
 static struct {
     const char *name;
     int count;
-} chosen[] = {{"spread", 0},
-              {"planar", 0},
-              {"phases as channels", 0},
-              {"pixels as channels", 0},
-              {"by line", 0},
-              {"cells as channels", 0}};
+} chosen[] = {
+    {"spread", 0},  {"planar", 0},           {"phases as channels", 0}, {"pixels as channels", 0},
+    {"by line", 0}, {"cells as channels", 0}};
 
 static void count_algorithm(const cn_conv_plan *plan)
 {
