@@ -76,6 +76,11 @@ typedef struct cn__winograd {
     /* Whole vectors of kernel columns: in [taps][taps], out [points][points]. */
     void (*kernel)(const float *const *in, int64_t columns, float *const *out);
     void (*output)(const cn__winograd_output *output);
+    /* The transposed transforms, for kernel gradients. A tile of the output's gradient `in`
+     * [points - taps + 1]^2 at each point: out[p * step]; the kernel's gradient `out` [taps][taps]
+     * from the sums of the products `in` [points][points]. */
+    void (*gradient)(const float *const *in, int64_t channels, float *out, int64_t step);
+    void (*result)(const float *const *in, int64_t columns, float *const *out);
 } cn__winograd;
 enum { CN__WINOGRAD_COUNT = 4, cn__winograd_most = 6 /* points */ };
 

@@ -89,6 +89,49 @@ INLINE void output_line(const int n, const int taps, const cn__v *x, cn__v *y)
     y[m - 1] += x[n - 1];
 }
 
+/* output_line() transposed: a line of m cells at the points. */
+INLINE void gradient_line(const int n, const int taps, const cn__v *x, cn__v *y)
+{
+    const int m = n - taps + 1;
+    y[0] = x[0];
+    y[n - 1] = x[m - 1];
+    if (n == 4) {
+        cn__v even = m == 3 ? x[0] + x[2] : x[0];
+        y[1] = even + x[1];
+        y[2] = even - x[1];
+        return;
+    }
+    cn__v even_a = x[0] + A2 * x[2], odd_a = A * x[1] + (A2 * A) * x[3];
+    cn__v even_b = x[0] + B2 * x[2], odd_b = B * x[1] + (B2 * B) * x[3];
+    if (m == 5) {
+        even_a += (A2 * A2) * x[4];
+        even_b += (B2 * B2) * x[4];
+    }
+    y[1] = even_a + odd_a;
+    y[2] = even_a - odd_a;
+    y[3] = even_b + odd_b;
+    y[4] = even_b - odd_b;
+}
+
+/* kernel_line() transposed: the taps from the sums at the points. */
+INLINE void result_line(const int n, const int taps, const cn__v *x, cn__v *y)
+{
+    if (n == 4) {
+        cn__v even = 0.5f * (x[1] + x[2]);
+        y[0] = even - x[0];
+        y[1] = 0.5f * (x[1] - x[2]);
+        y[2] = even;
+    } else {
+        const float of_a = 1 / (2 * A2 * (A2 - B2)), of_b = 1 / (2 * B2 * (B2 - A2));
+        cn__v even_a = x[1] + x[2], odd_a = x[1] - x[2];
+        cn__v even_b = x[3] + x[4], odd_b = x[3] - x[4];
+        y[0] = (1 / (A2 * B2)) * x[0] + of_a * even_a + of_b * even_b;
+        y[1] = (of_a * A) * odd_a + (of_b * B) * odd_b;
+        y[2] = (of_a * A2) * even_a + (of_b * B2) * even_b;
+    }
+    y[taps - 1] += x[n - 1];
+}
+
 /* The channels in vectors; the last may overlap the one before it. */
 #define FOR_VECTORS(c, channels)                                                                   \
     for (int64_t c = 0; c < (channels);                                                            \
@@ -186,6 +229,63 @@ INLINE void output(const int n, const int taps, const cn__winograd_output *work)
     }
 }
 
+INLINE void gradient(const int n, const int taps, const float *const *in, int64_t channels,
+                     float *out, int64_t step)
+{
+    const int m = n - taps + 1;
+    FOR_VECTORS(c, channels)
+    {
+        cn__v half[most][most];
+        CN__UNROLL
+        for (int j = 0; j < m; j++) {
+            cn__v x[most], y[most];
+            CN__UNROLL
+            for (int i = 0; i < m; i++)
+                x[i] = cn__load(in[i * m + j] + c);
+            gradient_line(n, taps, x, y);
+            CN__UNROLL
+            for (int i = 0; i < n; i++)
+                half[i][j] = y[i];
+        }
+        CN__UNROLL
+        for (int i = 0; i < n; i++) {
+            cn__v y[most];
+            gradient_line(n, taps, half[i], y);
+            CN__UNROLL
+            for (int j = 0; j < n; j++)
+                cn__store(out + (i * n + j) * step + c, y[j]);
+        }
+    }
+}
+
+INLINE void result(const int n, const int taps, const float *const *in, int64_t columns,
+                   float *const *out)
+{
+    FOR_VECTORS(c, columns)
+    {
+        cn__v half[3][most];
+        CN__UNROLL
+        for (int j = 0; j < n; j++) {
+            cn__v x[most], y[3];
+            CN__UNROLL
+            for (int i = 0; i < n; i++)
+                x[i] = cn__load(in[i * n + j] + c);
+            result_line(n, taps, x, y);
+            CN__UNROLL
+            for (int i = 0; i < taps; i++)
+                half[i][j] = y[i];
+        }
+        CN__UNROLL
+        for (int i = 0; i < taps; i++) {
+            cn__v y[3];
+            result_line(n, taps, half[i], y);
+            CN__UNROLL
+            for (int j = 0; j < taps; j++)
+                cn__store(out[i * taps + j] + c, y[j]);
+        }
+    }
+}
+
 #define INPUT(n)                                                                                   \
     static void input_##n(const float *const *in, int64_t channels, float *out, int64_t step)      \
     {                                                                                              \
@@ -199,6 +299,15 @@ INLINE void output(const int n, const int taps, const cn__winograd_output *work)
     static void output_##n##_##taps(const cn__winograd_output *work)                               \
     {                                                                                              \
         output(n, taps, work);                                                                     \
+    }                                                                                              \
+    static void gradient_##n##_##taps(const float *const *in, int64_t channels, float *out,        \
+                                      int64_t step)                                                \
+    {                                                                                              \
+        gradient(n, taps, in, channels, out, step);                                                \
+    }                                                                                              \
+    static void result_##n##_##taps(const float *const *in, int64_t columns, float *const *out)    \
+    {                                                                                              \
+        result(n, taps, in, columns, out);                                                         \
     }
 INPUT(4)
 INPUT(6)
@@ -209,8 +318,9 @@ REST(6, 3)
 
 extern const cn__winograd CN__K(winograd)[CN__WINOGRAD_COUNT];
 const cn__winograd CN__K(winograd)[CN__WINOGRAD_COUNT] = {
-    {4, 2, input_4, kernel_4_2, output_4_2},
-    {4, 3, input_4, kernel_4_3, output_4_3},
-    {6, 2, input_6, kernel_6_2, output_6_2},
-    {6, 3, input_6, kernel_6_3, output_6_3},
-};
+#define ENTRY(n, taps)                                                                             \
+    {                                                                                              \
+        n, taps, input_##n, kernel_##n##_##taps, output_##n##_##taps, gradient_##n##_##taps,       \
+            result_##n##_##taps                                                                    \
+    }
+    ENTRY(4, 2), ENTRY(4, 3), ENTRY(6, 2), ENTRY(6, 3)};

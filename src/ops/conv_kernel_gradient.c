@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "ops/conv_plan.h"
+#include "ops/conv_winograd.h"
 
 enum {
     chunk = 128, /* pixels whose pointers are gathered at a time */
@@ -165,16 +166,16 @@ static int64_t gather(const context *c, const place *at, int64_t first, int64_t 
     return end;
 }
 
-/* Adds the gathered pixels `from` to `to` to all rows of one block of columns. */
-static void add_rows(const cn_conv_plan *plan, int vectors, int64_t rows, cn__outer work)
+void cn__outer_rows(const cn__kernels *kernels, int vectors, int64_t rows, cn__outer work)
 {
-    int64_t most = plan->kernels->outer_rows[vectors], strips = cn__ceil_div(rows, most);
+    int64_t most = kernels->outer_rows[vectors], strips = cn__ceil_div(rows, most);
     float *out = work.out;
+    int64_t a_at = work.a_at;
     for (int64_t s = 0; s < strips; s++) {
         int64_t first = rows * s / strips, end = rows * (s + 1) / strips;
-        work.a_at = first;
+        work.a_at = a_at + first;
         work.out = out + first * work.stride;
-        plan->kernels->outer[vectors][end - first](&work);
+        kernels->outer[vectors][end - first](&work);
     }
 }
 
@@ -197,7 +198,7 @@ static void add_last(const cn_conv_plan *plan, const gathered *found, const cn__
     work.b = copies;
     work.b_at = 0;
     work.accumulate = true;
-    add_rows(plan, block->vectors, rows, work);
+    cn__outer_rows(plan->kernels, block->vectors, rows, work);
 }
 
 static void add_block(const cn_conv_plan *plan, const gathered *found,
@@ -214,7 +215,7 @@ static void add_block(const cn_conv_plan *plan, const gathered *found,
                       .stride = swapped ? plan->gradient.rows : plan->conv.out_channels,
                       .columns = block->columns,
                       .accumulate = accumulate};
-    add_rows(plan, block->vectors, rows, work);
+    cn__outer_rows(plan->kernels, block->vectors, rows, work);
     if (!whole && found->last > 0)
         add_last(plan, found, block, rows, work);
 }
@@ -321,6 +322,10 @@ void cn_conv_plan_kernel_gradient(const cn_conv_plan *plan, const float *in,
                  .sums = plan->scratch_floats > 0 ? scratch : kernel_gradient,
                  .kernel = kernel_gradient,
                  .kernel_floats = cn_conv_kernel_count(&plan->conv, false)};
+    if (plan->winograd != NULL) {
+        cn__winograd_gradient_run(plan, c.in, c.gradient, kernel_gradient, scratch, pool);
+        return;
+    }
     cn__pool_run(pool, gradient_task, &c, (size_t)plan->tasks);
     if (plan->parts > 1)
         cn__pool_run(pool, sum_task, &c, (size_t)cn__ceil_div(c.kernel_floats, slice));

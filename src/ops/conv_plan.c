@@ -230,10 +230,11 @@ static cn_status plan_all(cn_conv_plan *plan)
         plan->arena, (size_t)cn__max(plan->depth, plan->conv.in_channels) * sizeof(float));
     if (plan->zeros == NULL)
         return cn_error_status();
-    if (gradient)
+    if (gradient) {
         cn__gradient_tasks(plan);
-    else
-        plan_tasks(plan);
+        return cn__winograd_gradient_plan(plan);
+    }
+    plan_tasks(plan);
     CN__TRY(cn__winograd_plan(plan));
     return plan->winograd == NULL ? cn__fold_plan(plan) : CN_OK;
 }

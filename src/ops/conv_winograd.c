@@ -5,10 +5,10 @@
  * transformed kernel, a matrix product over all tiles, and the sums transformed back. A task does
  * so for some tiles, so that what lies between the stages stays in the cache. */
 #include <math.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "ops/conv_winograd_plan.h"
+#include "ops/split.h"
 
 enum {
     most_points = cn__winograd_most * cn__winograd_most,
@@ -21,7 +21,6 @@ typedef struct run_context {
     const float *in, *packed, *bias;
     float *out, *scratch;
     cn_clamp clamp;
-    _Atomic int64_t next; /* the next task that nobody has taken */
 } run_context;
 
 /* Where a tile stands. */
@@ -35,16 +34,17 @@ static place place_of(const cn__winograd_conv *w, int64_t tile)
     return (place){rest / w->tiles[0], rest % w->tiles[0], x};
 }
 
-/* The cells of a tile's window for a part; outside the image zeros. */
-static void point_window(const run_context *c, int64_t part, place at, const float **cells)
+void cn__winograd_window(const cn_conv_plan *plan, const float *in, int64_t part, int64_t tile,
+                         const float **cells)
 {
-    const cn_conv *conv = &c->plan->conv;
-    const cn__winograd_conv *w = c->plan->winograd;
+    const cn_conv *conv = &plan->conv;
+    const cn__winograd_conv *w = plan->winograd;
+    place at = place_of(w, tile);
     int64_t y = cn__window_of(w, part, 0)->first + at.y * w->step * w->spacing[0];
     int64_t left = cn__window_of(w, part, 1)->first + at.x * w->step * w->spacing[1];
     for (int64_t i = 0; i < w->points; i++, y += w->spacing[0]) {
         bool within = y >= 0 && y < conv->in[1];
-        const float *row = c->in + (at.image * conv->in[1] + y) * conv->in[2] * conv->in_channels;
+        const float *row = in + (at.image * conv->in[1] + y) * conv->in[2] * conv->in_channels;
         for (int64_t j = 0, x = left; j < w->points; j++, x += w->spacing[1])
             *cells++ = within && x >= 0 && x < conv->in[2] ? row + x * conv->in_channels : w->zeros;
     }
@@ -56,7 +56,7 @@ static void transform_input(const run_context *c, int64_t first, int64_t end, fl
     const float *cells[most_points];
     for (int64_t part = 0; part < w->inputs; part++)
         for (int64_t tile = first; tile < end; tile++) {
-            point_window(c, part, place_of(w, tile), cells);
+            cn__winograd_window(c->plan, c->in, part, tile, cells);
             w->kernels->input(cells, c->plan->depth,
                               transformed + part * w->points * w->points * w->in_step +
                                   (tile - first) * w->row,
@@ -257,23 +257,17 @@ static void input_task(void *context, size_t index)
     }
 }
 
-/* Takes tasks until there are none left: there are as many workers as slots of working memory. */
-static void work(void *context, size_t slot)
+static void run_task(void *context, int64_t task, int64_t slot)
 {
-    run_context *c = context;
+    const run_context *c = context;
     const cn__winograd_conv *w = c->plan->winograd;
-    float *memory = c->scratch + (int64_t)slot * w->slot_floats;
-    for (;;) {
-        int64_t task = atomic_fetch_add_explicit(&c->next, 1, memory_order_relaxed);
-        if (task >= w->tasks)
-            return;
-        int64_t chunk = task % w->chunks, part = task / w->chunks;
-        if (w->shared)
-            run_block(c, chunk, part / c->plan->blocks, part % c->plan->blocks,
-                      shared_chunk(c, chunk), memory);
-        else
-            run_chunk(c, chunk, memory);
-    }
+    float *memory = c->scratch + slot * w->slot_floats;
+    int64_t chunk = task % w->chunks, part = task / w->chunks;
+    if (w->shared)
+        run_block(c, chunk, part / c->plan->blocks, part % c->plan->blocks, shared_chunk(c, chunk),
+                  memory);
+    else
+        run_chunk(c, chunk, memory);
 }
 
 void cn__winograd_run(const cn_conv_plan *plan, const float *in, const float *packed,
@@ -287,8 +281,7 @@ void cn__winograd_run(const cn_conv_plan *plan, const float *in, const float *pa
                            .out = out,
                            .scratch = scratch,
                            .clamp = clamp};
-    atomic_init(&context.next, 0);
     if (w->shared)
         cn__pool_run(pool, input_task, &context, (size_t)cn__ceil_div(w->all_tiles, shared_tiles));
-    cn__pool_run(pool, work, &context, (size_t)w->slots);
+    cn__run_slots(pool, run_task, &context, w->tasks, w->slots);
 }

@@ -13,6 +13,11 @@ void cn__winograd_pack(const cn_conv_plan *plan, const float *kernel, float *pac
 void cn__winograd_run(const cn_conv_plan *plan, const float *in, const float *packed,
                       const float *bias, cn_clamp clamp, float *out, float *scratch, cn_pool *pool);
 
+/* The same for kernel gradients, whose plan is that of the convolution. */
+cn_status cn__winograd_gradient_plan(cn_conv_plan *plan);
+void cn__winograd_gradient_run(const cn_conv_plan *plan, const float *in, const float *gradient,
+                               float *kernel, float *scratch, cn_pool *pool);
+
 /* Takes the algorithms with this many points (4 or 6) wherever they can be used, also where they do
  * not pay; 0 for the default. For tests and benchmarks: not safe while another thread plans. */
 void cn__winograd_prefer(int points);

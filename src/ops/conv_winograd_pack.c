@@ -33,13 +33,6 @@ static void gather_tap(const cn_conv_plan *plan, const cn__column_block *block, 
     }
 }
 
-/* The kernel's tap for place i of a window, -1 for a zero. */
-static int64_t window_tap(const cn__window *window, int64_t i)
-{
-    i -= window->lead;
-    return i < 0 || i >= window->taps ? -1 : window->tap + i * window->tap_step;
-}
-
 /* Where the transformed kernel of a part goes, point by point; points that are not used go to
  * `unused`. */
 static void point_packed(const cn__winograd_conv *w, int64_t phase, int64_t part,
@@ -73,8 +66,8 @@ static void gather_taps(const pack_context *c, int64_t part, const cn__column_bl
     int64_t taps = w->taps;
     int64_t tap_floats = plan->conv.in_channels * plan->conv.out_channels;
     for (int64_t t = 0; t < taps * taps; t++) {
-        int64_t y = window_tap(cn__window_of(w, part, 0), t / taps);
-        int64_t x = window_tap(cn__window_of(w, part, 1), t % taps);
+        int64_t y = cn__window_tap(cn__window_of(w, part, 0), t / taps);
+        int64_t x = cn__window_tap(cn__window_of(w, part, 1), t % taps);
         bool zero = y < 0 || x < 0;
         if (!zero)
             gather_tap(plan, block, c->kernel + (y * plan->conv.kernel[2] + x) * tap_floats, first,

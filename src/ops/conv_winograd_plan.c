@@ -19,13 +19,11 @@ enum {
     most_slots = 32
 };
 
-static bool possible(const cn_conv_plan *plan)
+bool cn__winograd_possible(const cn_conv_plan *plan)
 {
     const cn_conv *conv = &plan->conv;
     int64_t lanes = plan->kernels->lanes;
     if (conv->direct_only || !cn__winograd_allowed())
-        return false;
-    if (plan->pass != CN_CONV_FORWARD && plan->pass != CN_CONV_TRANSPOSE)
         return false;
     if (conv->groups != 1 || conv->in_channels < lanes || conv->out_channels < lanes)
         return false;
@@ -90,7 +88,7 @@ static cn_status plan_parts(const cn_conv_plan *plan, cn__winograd_conv *w, int 
     return CN_OK;
 }
 
-/* The most taps of a part along the axes, 0 if there are parts without or too many parts. */
+/* The most taps of a part along the axes; 0 if there are parts without or too many parts. */
 static int64_t most_taps(const cn__winograd_conv *w)
 {
     int64_t most = 0;
@@ -124,9 +122,21 @@ static void share_windows(cn__winograd_conv *w, int axis)
     }
 }
 
+/* A single tap in the middle of three needs neither the first point nor the last. */
+static void centre_windows(cn__winograd_conv *w, int axis)
+{
+    for (int64_t p = 0; p < w->parts[axis]; p++) {
+        cn__window *window = &w->window[axis][p];
+        window->lead = window->taps + 2 <= w->taps;
+        window->first -= window->lead * w->spacing[axis];
+    }
+}
+
 static void plan_tiles(const cn_conv_plan *plan, cn__winograd_conv *w, int axis)
 {
-    if (!w->summed)
+    if (w->summed)
+        centre_windows(w, axis);
+    else
         share_windows(w, axis);
     int64_t outputs = plan->axis[axis + 1].phase[0].count;
     for (int64_t p = 0; p < w->parts[axis]; p++) {
@@ -167,7 +177,7 @@ static void plan_chunks(const cn_conv_plan *plan, cn__winograd_conv *w)
     w->tasks = w->chunks * (w->shared ? plan->phases * plan->blocks : 1);
 }
 
-static cn_status plan_memory(const cn_conv_plan *plan, cn__winograd_conv *w)
+static void plan_memory(const cn_conv_plan *plan, cn__winograd_conv *w)
 {
     int64_t points = w->points * w->points;
     w->row = cn__ceil_div(plan->depth, line) * line;
@@ -181,27 +191,23 @@ static cn_status plan_memory(const cn_conv_plan *plan, cn__winograd_conv *w)
     room -= w->shared ? w->chunks * w->chunk_floats : 0;
     w->slots = cn__min(w->tasks, cn__min(most_slots, cn__default_threads()));
     w->slots = cn__min(w->slots, room / w->slot_floats);
-    int64_t zeros = cn__max(plan->depth, cn__widest_block);
-    w->zeros = cn__arena_alloc(plan->arena, (size_t)zeros * sizeof(float));
-    return w->zeros != NULL ? CN_OK : cn_error_status();
 }
 
-/* Leaves it in plan->winograd, or NULL if it does not fit the parts of the kernel or the scratch.
- */
-static cn_status plan_with(cn_conv_plan *plan, const cn__winograd *kernels)
+cn_status cn__winograd_windows(const cn_conv_plan *plan, const cn__winograd *kernels,
+                               cn__winograd_conv **planned)
 {
-    plan->winograd = NULL;
+    *planned = NULL;
     cn__winograd_conv *w = cn__arena_alloc(plan->arena, sizeof *w);
     if (w == NULL)
         return cn_error_status();
     w->summed =
-        plan->pass == CN_CONV_FORWARD || (plan->conv.stride[1] == 1 && plan->conv.stride[2] == 1);
+        plan->pass != CN_CONV_TRANSPOSE || (plan->conv.stride[1] == 1 && plan->conv.stride[2] == 1);
     CN__TRY(plan_parts(plan, w, 0));
     CN__TRY(plan_parts(plan, w, 1));
-    w->inputs = w->summed ? w->parts[0] * w->parts[1] : 1;
-    if (most_taps(w) != kernels->taps ||
-        (kernels->points == cn__winograd_most && w->inputs * plan->depth > most_products))
+    int64_t taps = most_taps(w);
+    if (taps < 2 || taps > kernels->taps)
         return CN_OK;
+    w->inputs = w->summed ? w->parts[0] * w->parts[1] : 1;
     w->kernels = kernels;
     w->points = kernels->points;
     w->taps = kernels->taps;
@@ -209,8 +215,26 @@ static cn_status plan_with(cn_conv_plan *plan, const cn__winograd *kernels)
     plan_tiles(plan, w, 0);
     plan_tiles(plan, w, 1);
     w->all_tiles = plan->conv.batch * plan->conv.in[0] * w->tiles[0] * w->tiles[1];
+    int64_t zeros = cn__max(cn__max(plan->depth, plan->columns), cn__widest_block);
+    w->zeros = cn__arena_alloc(plan->arena, (size_t)zeros * sizeof(float));
+    if (w->zeros == NULL)
+        return cn_error_status();
+    *planned = w;
+    return CN_OK;
+}
+
+/* Leaves it in plan->winograd, or NULL if it does not fit the parts of the kernel or the scratch.
+ */
+static cn_status plan_with(cn_conv_plan *plan, const cn__winograd *kernels)
+{
+    cn__winograd_conv *w;
+    plan->winograd = NULL;
+    CN__TRY(cn__winograd_windows(plan, kernels, &w));
+    if (w == NULL ||
+        (kernels->points == cn__winograd_most && w->inputs * plan->depth > most_products))
+        return CN_OK;
     CN__TRY(plan_packed(plan, w));
-    CN__TRY(plan_memory(plan, w));
+    plan_memory(plan, w);
     if (w->slots > 0)
         plan->winograd = w;
     return CN_OK;
@@ -273,30 +297,40 @@ void cn__winograd_prefer(int points)
     preferred = points;
 }
 
-cn_status cn__winograd_plan(cn_conv_plan *plan)
+cn_status cn__winograd_choose(cn_conv_plan *plan,
+                              cn_status (*plan_one)(cn_conv_plan *plan,
+                                                     const cn__winograd *kernels),
+                              double (*cycles_of)(const cn_conv_plan *plan), double direct)
 {
-    if (!possible(plan))
-        return CN_OK;
-    double best = preferred != 0 ? (double)INFINITY : direct_cycles(plan);
+    double best = preferred != 0 ? (double)INFINITY : direct;
     const cn__winograd_conv *chosen = NULL;
     for (int i = 0; i < CN__WINOGRAD_COUNT; i++) {
         const cn__winograd *kernels = &plan->kernels->winograd[i];
         if (preferred != 0 && kernels->points != preferred)
             continue;
-        CN__TRY(plan_with(plan, kernels));
+        CN__TRY(plan_one(plan, kernels));
         if (plan->winograd == NULL)
             continue;
-        double cycles = winograd_cycles(plan);
+        double cycles = cycles_of(plan);
         if (cycles < best) {
             best = cycles;
             chosen = plan->winograd;
         }
     }
     plan->winograd = chosen;
-    if (chosen == NULL)
+    return CN_OK;
+}
+
+cn_status cn__winograd_plan(cn_conv_plan *plan)
+{
+    if (!cn__winograd_possible(plan))
         return CN_OK;
-    plan->packed_floats = chosen->packed[plan->phases];
-    plan->scratch_floats = chosen->slots * chosen->slot_floats +
-                           (chosen->shared ? chosen->chunks * chosen->chunk_floats : 0);
+    CN__TRY(cn__winograd_choose(plan, plan_with, winograd_cycles, direct_cycles(plan)));
+    const cn__winograd_conv *w = plan->winograd;
+    if (w == NULL)
+        return CN_OK;
+    plan->packed_floats = w->packed[plan->phases];
+    plan->scratch_floats =
+        w->slots * w->slot_floats + (w->shared ? w->chunks * w->chunk_floats : 0);
     return CN_OK;
 }

@@ -16,6 +16,29 @@ typedef struct cn__window {
     int64_t first_point, end_point;
 } cn__window;
 
+/* The channels of the input or of the output's gradient, in blocks of at most `cn__widest_block`.
+ * Transformed cells are kept as (part, point, block, tile, width). */
+typedef struct cn__winograd_side {
+    int64_t channels, blocks;
+    int64_t width;            /* floats of a block's row */
+    int64_t panel;            /* floats of a block at a point, of all tiles */
+    int64_t step, part, size; /* floats of a point, a part of the kernel, altogether */
+} cn__winograd_side;
+
+/* Kernel gradients, see conv_winograd_gradient.c. The tiles are cut into slices that are summed
+ * apart, and slices into chunks that are transformed together. A task is a slice, which transforms
+ * its chunks in the memory of its slot; or, where the sums are too large for that (`shared`), there
+ * is one slice, all tasks transform a chunk, and a task then is a block of the kernel. */
+typedef struct cn__winograd_gradient {
+    cn__winograd_side in, out;
+    bool shared;
+    int64_t slices, chunks, chunk; /* chunks of a slice and their tiles, at most */
+    int64_t blocks;                /* of all parts of the kernel */
+    int64_t sum_step, block_sums;  /* floats of a block's sums: at a point, altogether */
+    int64_t slice_sums;            /* of a slice: all blocks; 0 if a slot has those of a block */
+    int64_t slots, slot_floats;
+} cn__winograd_gradient;
+
 /* The kernel is cut into parts, each part of the rows' taps with each of the columns' taps, in one
  * of two ways:
  * - by phase, for transposed convolutions with a stride: each output phase has its own part, and
@@ -48,6 +71,7 @@ typedef struct cn__winograd_conv {
     int64_t row, in_step, chunk_floats, sum_step, slot_floats;
     int64_t slots; /* tasks that run at the same time at most */
     const float *zeros;
+    cn__winograd_gradient gradient; /* of a kernel gradient, in place of chunks and memory */
 } cn__winograd_conv;
 
 enum {
@@ -56,10 +80,32 @@ enum {
     cn__most_inputs = 3 * 3
 };
 
+/* False if minimal filtering is forbidden or cannot compute this. */
+bool cn__winograd_possible(const cn_conv_plan *plan);
+/* Parts, windows and tiles; leaves NULL if the kernels do not fit the parts. */
+cn_status cn__winograd_windows(const cn_conv_plan *plan, const cn__winograd *kernels,
+                               cn__winograd_conv **planned);
+/* Leaves the cheapest of all kernels in plan->winograd, or NULL if `direct` cycles are fewer.
+ * plan_one() leaves what it plans there too, or NULL if it cannot. */
+cn_status cn__winograd_choose(cn_conv_plan *plan,
+                              cn_status (*plan_one)(cn_conv_plan *plan,
+                                                     const cn__winograd *kernels),
+                              double (*cycles_of)(const cn_conv_plan *plan), double direct);
+/* The cells of a tile's window for a part, zeros outside the image. */
+void cn__winograd_window(const cn_conv_plan *plan, const float *in, int64_t part, int64_t tile,
+                         const float **cells);
+
 /* The window of a part along the rows (axis 0) or columns (axis 1). */
 static inline const cn__window *cn__window_of(const cn__winograd_conv *w, int64_t part, int axis)
 {
     return &w->window[axis][axis == 0 ? part / w->parts[1] : part % w->parts[1]];
+}
+
+/* The kernel's tap for place i of a window, -1 for a zero. */
+static inline int64_t cn__window_tap(const cn__window *window, int64_t i)
+{
+    i -= window->lead;
+    return i < 0 || i >= window->taps ? -1 : window->tap + i * window->tap_step;
 }
 
 /* The parts of a phase are cn__first_part() to cn__end_part(). */

@@ -22,4 +22,9 @@ static inline void cn__run_split(cn_pool *pool, cn__task task, void *context, in
     cn__pool_run(pool, task, context, (size_t)cn__ceil_div(units, per_task));
 }
 
+/* Runs `task` for 0 to tasks - 1, each once, where no two of those that run at the same time have
+ * the same slot, 0 to slots - 1: which one has no influence on results, it is working memory. */
+typedef void (*cn__slot_task)(void *context, int64_t task, int64_t slot);
+void cn__run_slots(cn_pool *pool, cn__slot_task task, void *context, int64_t tasks, int64_t slots);
+
 #endif

@@ -1,0 +1,147 @@
+/* Planning minimal filtering for kernel gradients: blocks of channels, chunks of tiles, working
+ * memory, and whether it pays. */
+#include "ops/conv_winograd_plan.h"
+
+enum {
+    line = 16,                 /* floats of a cache line */
+    own_bytes = 5 << 18,       /* of sums that a task may have for itself: they stay in a cache */
+    own_chunk_bytes = 1 << 20, /* of a task's transformed chunk */
+    least_chunk = 24,          /* tiles: fewer would read the sums too often */
+    most_chunk = 96,
+    slice_tiles = 128, /* of a slice at least: adding slices up has to cost little */
+    most_slices = 16,
+    shared_bytes = 48 << 20,   /* of a shared chunk, where there are several */
+    scratch_bytes = 128 << 20, /* altogether */
+    most_slots = 32
+};
+
+/* Blocks of nearly equal numbers of lines, each of which has at least a vector's channels. */
+static void plan_side(cn__winograd_side *side, int64_t channels)
+{
+    int64_t lines = cn__ceil_div(channels, line);
+    side->channels = channels;
+    side->blocks = cn__ceil_div(lines, cn__widest_block / line);
+    side->width = cn__ceil_div(lines, side->blocks) * line;
+}
+
+/* A line more for each point keeps them from falling on the same lines of the caches. */
+static void side_memory(const cn__winograd_conv *w, cn__winograd_side *side, int64_t parts)
+{
+    side->panel = w->gradient.chunk * side->width;
+    side->step = side->blocks * side->panel + line;
+    side->part = w->points * w->points * side->step;
+    side->size = parts * side->part;
+}
+
+static int64_t tile_floats(const cn__winograd_conv *w)
+{
+    const cn__winograd_side *in = &w->gradient.in, *out = &w->gradient.out;
+    return w->points * w->points * (w->inputs * in->blocks * in->width + out->blocks * out->width);
+}
+
+/* Tiles of a chunk if `all` are cut into equal ones of at most `most`. */
+static int64_t equal_chunks(int64_t all, int64_t most)
+{
+    return cn__ceil_div(all, cn__ceil_div(all, most));
+}
+
+static void plan_slices(cn__winograd_conv *w)
+{
+    cn__winograd_gradient *g = &w->gradient;
+    g->slices = cn__max(1, cn__min(most_slices, w->all_tiles / slice_tiles));
+    int64_t tiles = cn__ceil_div(w->all_tiles, g->slices);
+    int64_t most = own_chunk_bytes / (tile_floats(w) * (int64_t)sizeof(float));
+    g->chunk = equal_chunks(tiles, cn__max(least_chunk, cn__min(most_chunk, most)));
+    g->chunks = cn__ceil_div(tiles, g->chunk);
+    g->slice_sums = g->blocks * g->block_sums;
+}
+
+/* One chunk, whose sums need to be kept for one block at a time only, or, if it is too large,
+ * several. */
+static void plan_shared(cn__winograd_conv *w)
+{
+    cn__winograd_gradient *g = &w->gradient;
+    int64_t bytes = tile_floats(w) * (int64_t)sizeof(float), most = shared_bytes / bytes;
+    bool kept = g->blocks * g->block_sums * (int64_t)sizeof(float) < scratch_bytes - shared_bytes;
+    g->shared = true;
+    g->slices = 1;
+    g->chunk =
+        kept && w->all_tiles > most ? equal_chunks(w->all_tiles, cn__max(1, most)) : w->all_tiles;
+    g->chunks = cn__ceil_div(w->all_tiles, g->chunk);
+    g->slice_sums = g->chunks > 1 ? g->blocks * g->block_sums : 0;
+}
+
+static int64_t shared_floats(const cn__winograd_gradient *g)
+{
+    return g->slices * g->slice_sums + (g->shared ? g->in.size + g->out.size : 0);
+}
+
+static cn_status plan_with(cn_conv_plan *plan, const cn__winograd *kernels)
+{
+    cn__winograd_conv *w;
+    plan->winograd = NULL;
+    CN__TRY(cn__winograd_windows(plan, kernels, &w));
+    if (w == NULL)
+        return CN_OK;
+    cn__winograd_gradient *g = &w->gradient;
+    plan_side(&g->in, plan->depth);
+    plan_side(&g->out, plan->columns);
+    g->blocks = w->inputs * g->in.blocks * g->out.blocks;
+    g->sum_step = g->in.width * g->out.width + line;
+    g->block_sums = w->points * w->points * g->sum_step;
+    if (g->blocks * g->block_sums * (int64_t)sizeof(float) <= own_bytes)
+        plan_slices(w);
+    else
+        plan_shared(w);
+    side_memory(w, &g->in, w->inputs);
+    side_memory(w, &g->out, 1);
+    g->slot_floats = g->shared ? (g->chunks == 1 ? g->block_sums : 0) : g->in.size + g->out.size;
+    g->slots = cn__min(cn__default_threads(), most_slots);
+    g->slots = cn__min(g->slots, g->shared ? g->blocks : g->slices);
+    int64_t room = scratch_bytes / (int64_t)sizeof(float) - shared_floats(g);
+    if (g->slot_floats > 0)
+        g->slots = cn__min(g->slots, room / g->slot_floats);
+    if (room >= 0 && g->slots > 0)
+        plan->winograd = w;
+    return CN_OK;
+}
+
+/* ---- whether it pays ---- */
+
+/* Measured: cycles to transform a vector at a point, forth and back; the share of the peak that
+ * products reach, direct and at the points. */
+static const double transform_cycles = 8, result_cycles = 6, direct_share = 0.8, share = 0.8;
+
+static double direct_cycles(const cn_conv_plan *plan)
+{
+    double columns = (double)cn__ceil_div(plan->columns, plan->kernels->lanes);
+    return cn_conv_multiplications(&plan->conv, false) / (double)plan->columns * columns / 2 /
+           direct_share;
+}
+
+static double winograd_cycles(const cn_conv_plan *plan)
+{
+    const cn__winograd_conv *w = plan->winograd;
+    const cn__winograd_gradient *g = &w->gradient;
+    double lanes = plan->kernels->lanes, points = (double)(w->points * w->points);
+    double columns = (double)cn__ceil_div(plan->columns, plan->kernels->lanes);
+    double kernel = (double)plan->depth * columns;
+    double vectors =
+        (double)(w->inputs * g->in.blocks * g->in.width + g->out.blocks * g->out.width);
+    double tiles = (double)w->all_tiles;
+    return tiles * points * vectors / lanes * transform_cycles +
+           tiles * (double)cn__phase_points(w, 0) * kernel / 2 / share +
+           (double)(w->inputs * g->slices) * points * kernel * result_cycles;
+}
+
+cn_status cn__winograd_gradient_plan(cn_conv_plan *plan)
+{
+    if (!cn__winograd_possible(plan))
+        return CN_OK;
+    CN__TRY(cn__winograd_choose(plan, plan_with, winograd_cycles, direct_cycles(plan)));
+    if (plan->winograd == NULL)
+        return CN_OK;
+    const cn__winograd_gradient *g = &plan->winograd->gradient;
+    plan->scratch_floats = shared_floats(g) + g->slots * g->slot_floats;
+    return CN_OK;
+}
