@@ -36,8 +36,9 @@ typedef struct cn__outer {
     int64_t a_at, b_at;
     float *out; /* [rows] of `stride` floats */
     int64_t stride;
-    int64_t columns; /* at most vectors * lanes; what is read of b beyond it is not used */
-    bool accumulate; /* add to `out` */
+    int64_t columns;    /* at most vectors * lanes; what is read of b beyond it is not used */
+    bool accumulate;    /* add to `out` */
+    const float *ahead; /* NULL, or what to bring near: a line for each pixel */
 } cn__outer;
 typedef void (*cn__outer_kernel)(const cn__outer *outer);
 

@@ -31,7 +31,12 @@ static inline __attribute__((always_inline)) void outer_body(const cn__outer *ou
         for (int v = 0; v < vectors; v++)
             acc[r][v] = (cn__v){0};
     }
+    /* Without anything to ask for, the same line again: cheaper than a condition in the loop. */
+    const char *ahead = (const char *)(outer->ahead != NULL ? outer->ahead : outer->out);
+    int64_t ahead_step = outer->ahead != NULL ? 64 : 0;
     for (int64_t p = 0; p < outer->pixels; p++) {
+        __builtin_prefetch(ahead, 0, 2);
+        ahead += ahead_step;
         const float *a = outer->a[p] + outer->a_at, *b = outer->b[p] + outer->b_at;
         cn__v y[CN__MAX_VECTORS];
         CN__UNROLL

@@ -166,16 +166,16 @@ static int64_t gather(const context *c, const place *at, int64_t first, int64_t 
     return end;
 }
 
-void cn__outer_rows(const cn__kernels *kernels, int vectors, int64_t rows, cn__outer work)
+/* Adds the gathered pixels `from` to `to` to all rows of one block of columns. */
+static void add_rows(const cn_conv_plan *plan, int vectors, int64_t rows, cn__outer work)
 {
-    int64_t most = kernels->outer_rows[vectors], strips = cn__ceil_div(rows, most);
+    int64_t most = plan->kernels->outer_rows[vectors], strips = cn__ceil_div(rows, most);
     float *out = work.out;
-    int64_t a_at = work.a_at;
     for (int64_t s = 0; s < strips; s++) {
         int64_t first = rows * s / strips, end = rows * (s + 1) / strips;
-        work.a_at = a_at + first;
+        work.a_at = first;
         work.out = out + first * work.stride;
-        kernels->outer[vectors][end - first](&work);
+        plan->kernels->outer[vectors][end - first](&work);
     }
 }
 
@@ -198,7 +198,7 @@ static void add_last(const cn_conv_plan *plan, const gathered *found, const cn__
     work.b = copies;
     work.b_at = 0;
     work.accumulate = true;
-    cn__outer_rows(plan->kernels, block->vectors, rows, work);
+    add_rows(plan, block->vectors, rows, work);
 }
 
 static void add_block(const cn_conv_plan *plan, const gathered *found,
@@ -215,7 +215,7 @@ static void add_block(const cn_conv_plan *plan, const gathered *found,
                       .stride = swapped ? plan->gradient.rows : plan->conv.out_channels,
                       .columns = block->columns,
                       .accumulate = accumulate};
-    cn__outer_rows(plan->kernels, block->vectors, rows, work);
+    add_rows(plan, block->vectors, rows, work);
     if (!whole && found->last > 0)
         add_last(plan, found, block, rows, work);
 }

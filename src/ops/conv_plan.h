@@ -110,9 +110,6 @@ cn_status cn__plan_blocks(const cn_conv_plan *plan, int64_t columns, int64_t *bl
 cn_status cn__gradient_shape(cn_conv_plan *plan, int64_t *columns);
 void cn__gradient_tasks(cn_conv_plan *plan);
 
-/* An outer product of any number of rows, by `vectors` vectors: in strips of nearly equal size. */
-void cn__outer_rows(const cn__kernels *kernels, int vectors, int64_t rows, cn__outer work);
-
 /* True if every group of a plan's convolution has one input and one output channel, and the kernel
  * few enough taps for a task to point at all of them at once. */
 bool cn__conv_is_depthwise(const cn_conv *conv);

@@ -13,10 +13,10 @@
 enum {
     most_points = cn__winograd_most * cn__winograd_most,
     most_taps = 3 * 3,
-    most_piece =
-        96, /* tiles that are summed at a time: a block of them fits the first-level cache */
-    task_tiles = 4, /* that a task transforms, where all tasks share a chunk */
-    task_rows = 8   /* that a task transforms back */
+    most_piece = 96, /* tiles summed at a time: a block of them fits the first-level cache */
+    task_tiles = 4,  /* that a task transforms, where all tasks share a chunk */
+    task_rows = 8,   /* that a task transforms back */
+    line = 16        /* floats of a cache line */
 };
 
 typedef struct context {
@@ -29,14 +29,13 @@ typedef struct context {
     int64_t first, end; /* tiles of the shared chunk */
 } context;
 
-/* Input channels or output channels of a block. */
+/* Channels of a block, or parts of the kernel. */
 typedef struct range {
     int64_t first, count;
 } range;
 
 static range block_range(const cn__winograd_side *side, int64_t block)
 {
-    enum { line = 16 };
     int64_t lines = cn__ceil_div(side->channels, line);
     int64_t first = lines * block / side->blocks * line;
     int64_t end = cn__min(lines * (block + 1) / side->blocks * line, side->channels);
@@ -77,22 +76,30 @@ static void transform_cells(const cn__winograd_conv *w, const cn__winograd_side 
     }
 }
 
-/* Tiles `first` to `end` of a chunk that begins with tile `chunk` and is kept in `to`. */
-static void transform_tiles(const context *c, int64_t chunk, int64_t first, int64_t end, float *to)
+/* Tiles `first` to `end` of a chunk that begins with tile `chunk`. */
+static void transform_input(const context *c, int64_t part, int64_t chunk, int64_t first,
+                            int64_t end, float *to)
 {
     const cn__winograd_conv *w = c->plan->winograd;
-    const cn__winograd_side *in = &w->gradient.in, *out = &w->gradient.out;
+    const cn__winograd_side *in = &w->gradient.in;
     const float *cells[most_points];
-    for (int64_t part = 0; part < w->inputs; part++)
-        for (int64_t tile = first; tile < end; tile++) {
-            cn__winograd_window(c->plan, c->in, part, tile, cells);
-            transform_cells(w, in, w->kernels->input, cells, w->points * w->points,
-                            to + part * in->part + (tile - chunk) * in->width);
-        }
+    for (int64_t tile = first; tile < end; tile++) {
+        cn__winograd_window(c->plan, c->in, part, tile, cells);
+        transform_cells(w, in, w->kernels->input, cells, w->points * w->points,
+                        to + part * in->part + (tile - chunk) * in->width);
+    }
+}
+
+static void transform_gradient(const context *c, int64_t chunk, int64_t first, int64_t end,
+                               float *to)
+{
+    const cn__winograd_conv *w = c->plan->winograd;
+    const cn__winograd_side *out = &w->gradient.out;
+    const float *cells[most_points];
     for (int64_t tile = first; tile < end; tile++) {
         point_gradient(c, tile, cells);
         transform_cells(w, out, w->kernels->gradient, cells, w->step * w->step,
-                        to + in->size + (tile - chunk) * out->width);
+                        to + w->gradient.in.size + (tile - chunk) * out->width);
     }
 }
 
@@ -115,18 +122,54 @@ static block block_at(const cn__winograd_gradient *g, int64_t index)
     return b;
 }
 
-/* All rows and columns of a block at one point and piece. */
-static void multiply_point(const cn_conv_plan *plan, const block *b, cn__outer work)
+/* The products of a block at a point for some tiles, and what they read. */
+typedef struct product {
+    int64_t point, first, tiles;
+    const float *in, *out;
+} product;
+
+static product product_at(const cn_conv_plan *plan, const block *b, const float *transformed,
+                          int64_t point, int64_t first, int64_t end)
 {
+    const cn__winograd_gradient *g = &plan->winograd->gradient;
+    return (product){point, first, end - first,
+                     transformed + b->part * g->in.part + point * g->in.step +
+                         b->in_block * g->in.panel + first * g->in.width,
+                     transformed + g->in.size + point * g->out.step + b->out_block * g->out.panel +
+                         first * g->out.width};
+}
+
+/* Lines of the next product's input and gradient, one after the other. */
+static const float *next_lines(const cn__winograd_gradient *g, const product *next, int64_t done)
+{
+    int64_t floats = next->tiles * g->in.width;
+    if (done < floats)
+        return next->in + done;
+    done -= floats;
+    return done < next->tiles * g->out.width ? next->out + done : NULL;
+}
+
+/* Adds a product to a block's sums at its point, all rows and columns. */
+static void multiply_point(const cn_conv_plan *plan, const block *b, const product *now,
+                           const product *next, cn__outer work)
+{
+    const cn__winograd_gradient *g = &plan->winograd->gradient;
     int64_t lanes = plan->kernels->lanes, vectors = cn__ceil_div(b->out.count, lanes);
-    int64_t tiles = cn__ceil_div(vectors, cn__widest(plan->kernels)), b_at = work.b_at;
+    int64_t tiles = cn__ceil_div(vectors, cn__widest(plan->kernels)), done = 0;
     float *out = work.out;
+    work.pixels = now->tiles;
     for (int64_t t = 0; t < tiles; t++) {
-        int64_t first = vectors * t / tiles, end = vectors * (t + 1) / tiles;
-        work.b_at = b_at + first * lanes;
-        work.out = out + first * lanes;
-        work.columns = (end - first) * lanes;
-        cn__outer_rows(plan->kernels, (int)(end - first), b->in.count, work);
+        int64_t column = vectors * t / tiles, width = vectors * (t + 1) / tiles - column;
+        int64_t strips = cn__ceil_div(b->in.count, plan->kernels->outer_rows[width]);
+        work.b_at = now->out - work.b[0] + column * lanes;
+        work.columns = width * lanes;
+        for (int64_t s = 0; s < strips; s++, done += now->tiles * line) {
+            int64_t row = b->in.count * s / strips, end = b->in.count * (s + 1) / strips;
+            work.a_at = now->in - work.a[0] + row;
+            work.out = out + row * g->out.width + column * lanes;
+            work.ahead = next_lines(g, next, done);
+            plan->kernels->outer[width][end - row](&work);
+        }
     }
 }
 
@@ -137,26 +180,23 @@ static void multiply(const cn_conv_plan *plan, const block *b, const float *tran
     const cn__winograd_conv *w = plan->winograd;
     const cn__winograd_gradient *g = &w->gradient;
     const float *in[most_piece], *out[most_piece];
-    const float *first_in = transformed + b->part * g->in.part + b->in_block * g->in.panel;
-    const float *first_out = transformed + g->in.size + b->out_block * g->out.panel;
-    int64_t pieces = cn__ceil_div(tiles, most_piece);
+    int64_t points = w->points * w->points, pieces = cn__ceil_div(tiles, most_piece);
+    product now = product_at(plan, b, transformed, 0, 0, tiles / pieces), next;
     for (int64_t i = 0; i < cn__min(tiles, most_piece); i++) {
-        in[i] = first_in + i * g->in.width;
-        out[i] = first_out + i * g->out.width;
+        in[i] = now.in + i * g->in.width;
+        out[i] = now.out + i * g->out.width;
     }
-    for (int64_t p = 0; p < w->points * w->points; p++)
-        for (int64_t piece = 0; cn__point_used(w, b->part, p) && piece < pieces; piece++) {
-            int64_t first = tiles * piece / pieces, end = tiles * (piece + 1) / pieces;
-            multiply_point(plan, b,
-                           (cn__outer){.pixels = end - first,
-                                       .a = in,
-                                       .b = out,
-                                       .a_at = p * g->in.step + first * g->in.width,
-                                       .b_at = p * g->out.step + first * g->out.width,
-                                       .out = sums + p * g->sum_step,
-                                       .stride = g->out.width,
-                                       .accumulate = accumulate || piece > 0});
-        }
+    cn__outer work = {.a = in, .b = out, .stride = g->out.width};
+    for (int64_t i = 0; i < points * pieces; i++, now = next) {
+        int64_t p = (i + 1) / pieces, piece = (i + 1) % pieces;
+        next = product_at(plan, b, transformed, p, tiles * piece / pieces,
+                          tiles * (piece + 1) / pieces);
+        if (!cn__point_used(w, b->part, now.point))
+            continue;
+        work.out = sums + now.point * g->sum_step;
+        work.accumulate = accumulate || now.first > 0;
+        multiply_point(plan, b, &now, &next, work);
+    }
 }
 
 /* Where the taps of a part go, for the block's first row; those it has not go to `unused`. Returns
@@ -202,21 +242,34 @@ static void finish(const context *c, const block *b, int64_t first, int64_t end,
 
 /* ---- slices ---- */
 
-static void slice_task(void *opaque, int64_t slice, int64_t slot)
+/* The tiles `first` to `end` of a slice, which are a chunk, for a part of the kernel. */
+static void add_chunk(const context *c, int64_t part, int64_t first, int64_t end, bool accumulate,
+                      float *transformed, float *sums)
+{
+    const cn__winograd_gradient *g = &c->plan->winograd->gradient;
+    int64_t blocks = g->in.blocks * g->out.blocks;
+    transform_input(c, part, first, first, end, transformed);
+    for (int64_t i = part * blocks; i < (part + 1) * blocks; i++) {
+        block b = block_at(g, i);
+        multiply(c->plan, &b, transformed, end - first, accumulate, sums + i * g->block_sums);
+    }
+}
+
+static void slice_task(void *opaque, int64_t index, int64_t slot)
 {
     const context *c = opaque;
     const cn__winograd_conv *w = c->plan->winograd;
     const cn__winograd_gradient *g = &w->gradient;
+    int64_t slice = index % g->slices, part = index / g->slices * g->task_parts;
     float *transformed = c->slots + slot * g->slot_floats, *sums = c->sums + slice * g->slice_sums;
-    int64_t first = w->all_tiles * slice / g->slices;
-    int64_t all = w->all_tiles * (slice + 1) / g->slices - first;
+    int64_t begin = w->all_tiles * slice / g->slices;
+    int64_t all = w->all_tiles * (slice + 1) / g->slices - begin;
     for (int64_t chunk = 0; chunk < g->chunks; chunk++) {
-        int64_t from = all * chunk / g->chunks, tiles = all * (chunk + 1) / g->chunks - from;
-        transform_tiles(c, first + from, first + from, first + from + tiles, transformed);
-        for (int64_t i = 0; i < g->blocks; i++) {
-            block b = block_at(g, i);
-            multiply(c->plan, &b, transformed, tiles, chunk > 0, sums + i * g->block_sums);
-        }
+        int64_t first = begin + all * chunk / g->chunks;
+        int64_t end = begin + all * (chunk + 1) / g->chunks;
+        transform_gradient(c, first, first, end, transformed);
+        for (int64_t p = part; p < part + g->task_parts; p++)
+            add_chunk(c, p, first, end, chunk > 0, transformed, sums);
     }
 }
 
@@ -249,7 +302,10 @@ static void transform_task(void *opaque, size_t index)
 {
     const context *c = opaque;
     int64_t first = c->first + (int64_t)index * task_tiles;
-    transform_tiles(c, c->first, first, cn__min(first + task_tiles, c->end), c->transformed);
+    int64_t end = cn__min(first + task_tiles, c->end);
+    for (int64_t part = 0; part < c->plan->winograd->inputs; part++)
+        transform_input(c, part, c->first, first, end, c->transformed);
+    transform_gradient(c, c->first, first, end, c->transformed);
 }
 
 static void block_task(void *opaque, int64_t index, int64_t slot)
@@ -288,6 +344,6 @@ void cn__winograd_gradient_run(const cn_conv_plan *plan, const float *in, const 
         run_shared(&c, pool);
         return;
     }
-    cn__run_slots(pool, slice_task, &c, g->slices, g->slots);
+    cn__run_slots(pool, slice_task, &c, g->slice_tasks, g->slots);
     cn__pool_run(pool, finish_task, &c, (size_t)(g->blocks * cn__ceil_div(g->in.width, task_rows)));
 }

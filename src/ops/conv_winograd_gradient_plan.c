@@ -5,7 +5,7 @@
 enum {
     line = 16,                 /* floats of a cache line */
     own_bytes = 5 << 18,       /* of sums that a task may have for itself: they stay in a cache */
-    own_chunk_bytes = 1 << 20, /* of a task's transformed chunk */
+    own_chunk_bytes = 2 << 20, /* of a task's transformed chunk */
     least_chunk = 24,          /* tiles: fewer would read the sums too often */
     most_chunk = 96,
     slice_tiles = 128, /* of a slice at least: adding slices up has to cost little */
@@ -25,18 +25,18 @@ static void plan_side(cn__winograd_side *side, int64_t channels)
 }
 
 /* A line more for each point keeps them from falling on the same lines of the caches. */
-static void side_memory(const cn__winograd_conv *w, cn__winograd_side *side, int64_t parts)
+static void side_memory(const cn__winograd_conv *w, cn__winograd_side *side)
 {
     side->panel = w->gradient.chunk * side->width;
     side->step = side->blocks * side->panel + line;
-    side->part = w->points * w->points * side->step;
-    side->size = parts * side->part;
+    side->size = w->points * w->points * side->step;
 }
 
-static int64_t tile_floats(const cn__winograd_conv *w)
+static int64_t tile_bytes(const cn__winograd_conv *w, int64_t parts)
 {
     const cn__winograd_side *in = &w->gradient.in, *out = &w->gradient.out;
-    return w->points * w->points * (w->inputs * in->blocks * in->width + out->blocks * out->width);
+    return w->points * w->points * (parts * in->blocks * in->width + out->blocks * out->width) *
+           (int64_t)sizeof(float);
 }
 
 /* Tiles of a chunk if `all` are cut into equal ones of at most `most`. */
@@ -49,8 +49,10 @@ static void plan_slices(cn__winograd_conv *w)
 {
     cn__winograd_gradient *g = &w->gradient;
     g->slices = cn__max(1, cn__min(most_slices, w->all_tiles / slice_tiles));
+    g->task_parts = g->slices >= cn__default_threads() ? w->inputs : 1;
+    g->slice_tasks = g->slices * w->inputs / g->task_parts;
     int64_t tiles = cn__ceil_div(w->all_tiles, g->slices);
-    int64_t most = own_chunk_bytes / (tile_floats(w) * (int64_t)sizeof(float));
+    int64_t most = own_chunk_bytes / tile_bytes(w, 1);
     g->chunk = equal_chunks(tiles, cn__max(least_chunk, cn__min(most_chunk, most)));
     g->chunks = cn__ceil_div(tiles, g->chunk);
     g->slice_sums = g->blocks * g->block_sums;
@@ -61,7 +63,7 @@ static void plan_slices(cn__winograd_conv *w)
 static void plan_shared(cn__winograd_conv *w)
 {
     cn__winograd_gradient *g = &w->gradient;
-    int64_t bytes = tile_floats(w) * (int64_t)sizeof(float), most = shared_bytes / bytes;
+    int64_t most = shared_bytes / tile_bytes(w, w->inputs);
     bool kept = g->blocks * g->block_sums * (int64_t)sizeof(float) < scratch_bytes - shared_bytes;
     g->shared = true;
     g->slices = 1;
@@ -89,15 +91,19 @@ static cn_status plan_with(cn_conv_plan *plan, const cn__winograd *kernels)
     g->blocks = w->inputs * g->in.blocks * g->out.blocks;
     g->sum_step = g->in.width * g->out.width + line;
     g->block_sums = w->points * w->points * g->sum_step;
-    if (g->blocks * g->block_sums * (int64_t)sizeof(float) <= own_bytes)
+    if (g->blocks / w->inputs * g->block_sums * (int64_t)sizeof(float) <= own_bytes)
         plan_slices(w);
     else
         plan_shared(w);
-    side_memory(w, &g->in, w->inputs);
-    side_memory(w, &g->out, 1);
+    side_memory(w, &g->in);
+    side_memory(w, &g->out);
+    if (g->shared) {
+        g->in.part = g->in.size;
+        g->in.size *= w->inputs;
+    }
     g->slot_floats = g->shared ? (g->chunks == 1 ? g->block_sums : 0) : g->in.size + g->out.size;
     g->slots = cn__min(cn__default_threads(), most_slots);
-    g->slots = cn__min(g->slots, g->shared ? g->blocks : g->slices);
+    g->slots = cn__min(g->slots, g->shared ? g->blocks : g->slice_tasks);
     int64_t room = scratch_bytes / (int64_t)sizeof(float) - shared_floats(g);
     if (g->slot_floats > 0)
         g->slots = cn__min(g->slots, room / g->slot_floats);
@@ -110,7 +116,7 @@ static cn_status plan_with(cn_conv_plan *plan, const cn__winograd *kernels)
 
 /* Measured: cycles to transform a vector at a point, forth and back; the share of the peak that
  * products reach, direct and at the points. */
-static const double transform_cycles = 8, result_cycles = 6, direct_share = 0.8, share = 0.8;
+static const double transform_cycles = 8, result_cycles = 3, direct_share = 0.8, share = 0.8;
 
 static double direct_cycles(const cn_conv_plan *plan)
 {
@@ -126,10 +132,9 @@ static double winograd_cycles(const cn_conv_plan *plan)
     double lanes = plan->kernels->lanes, points = (double)(w->points * w->points);
     double columns = (double)cn__ceil_div(plan->columns, plan->kernels->lanes);
     double kernel = (double)plan->depth * columns;
-    double vectors =
-        (double)(w->inputs * g->in.blocks * g->in.width + g->out.blocks * g->out.width);
-    double tiles = (double)w->all_tiles;
-    return tiles * points * vectors / lanes * transform_cycles +
+    int64_t transformed = tile_bytes(w, w->inputs);
+    double vectors = (double)transformed / (lanes * sizeof(float)), tiles = (double)w->all_tiles;
+    return tiles * vectors * transform_cycles +
            tiles * (double)cn__phase_points(w, 0) * kernel / 2 / share +
            (double)(w->inputs * g->slices) * points * kernel * result_cycles;
 }

@@ -299,7 +299,7 @@ void cn__winograd_prefer(int points)
 
 cn_status cn__winograd_choose(cn_conv_plan *plan,
                               cn_status (*plan_one)(cn_conv_plan *plan,
-                                                     const cn__winograd *kernels),
+                                                    const cn__winograd *kernels),
                               double (*cycles_of)(const cn_conv_plan *plan), double direct)
 {
     double best = preferred != 0 ? (double)INFINITY : direct;

@@ -22,20 +22,22 @@ typedef struct cn__winograd_side {
     int64_t channels, blocks;
     int64_t width;            /* floats of a block's row */
     int64_t panel;            /* floats of a block at a point, of all tiles */
-    int64_t step, part, size; /* floats of a point, a part of the kernel, altogether */
+    int64_t step, part, size; /* floats of a point, from part to part (0: one at a time), of all */
 } cn__winograd_side;
 
 /* Kernel gradients, see conv_winograd_gradient.c. The tiles are cut into slices that are summed
- * apart, and slices into chunks that are transformed together. A task is a slice, which transforms
- * its chunks in the memory of its slot; or, where the sums are too large for that (`shared`), there
- * is one slice, all tasks transform a chunk, and a task then is a block of the kernel. */
+ * apart, and slices into chunks that are transformed together. A task is a slice, for all parts of
+ * the kernel or, where that gives too few tasks, for one of them; it transforms its chunks in the
+ * memory of its slot. Or, where the sums are too large for that (`shared`), there is one slice, all
+ * tasks transform a chunk, and a task then is a block of the kernel. */
 typedef struct cn__winograd_gradient {
     cn__winograd_side in, out;
     bool shared;
     int64_t slices, chunks, chunk; /* chunks of a slice and their tiles, at most */
-    int64_t blocks;                /* of all parts of the kernel */
-    int64_t sum_step, block_sums;  /* floats of a block's sums: at a point, altogether */
-    int64_t slice_sums;            /* of a slice: all blocks; 0 if a slot has those of a block */
+    int64_t task_parts, slice_tasks;
+    int64_t blocks;               /* of all parts of the kernel */
+    int64_t sum_step, block_sums; /* floats of a block's sums: at a point, altogether */
+    int64_t slice_sums;           /* of a slice: all blocks; 0 if a slot has those of a block */
     int64_t slots, slot_floats;
 } cn__winograd_gradient;
 
@@ -89,7 +91,7 @@ cn_status cn__winograd_windows(const cn_conv_plan *plan, const cn__winograd *ker
  * plan_one() leaves what it plans there too, or NULL if it cannot. */
 cn_status cn__winograd_choose(cn_conv_plan *plan,
                               cn_status (*plan_one)(cn_conv_plan *plan,
-                                                     const cn__winograd *kernels),
+                                                    const cn__winograd *kernels),
                               double (*cycles_of)(const cn_conv_plan *plan), double direct);
 /* The cells of a tile's window for a part, zeros outside the image. */
 void cn__winograd_window(const cn_conv_plan *plan, const float *in, int64_t part, int64_t tile,
