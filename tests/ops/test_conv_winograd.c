@@ -17,14 +17,6 @@
 
 enum { configurations = 150 };
 
-static double largest(const double *x, int64_t count)
-{
-    double most = 0;
-    for (int64_t i = 0; i < count; i++)
-        most = fmax(most, fabs(x[i]));
-    return most;
-}
-
 /* Of an output, in the middle of an image: a product of two numbers between -1 and 1 has 1/3. */
 static double deviation(const cn_conv *conv, bool transposed)
 {

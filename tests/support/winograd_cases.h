@@ -3,6 +3,8 @@
 #ifndef CORNU_TESTS_WINOGRAD_CASES_H
 #define CORNU_TESTS_WINOGRAD_CASES_H
 
+#include <math.h>
+
 #include "kernels/kernels.h"
 #include "ops/conv_winograd.h"
 #include "support/random.h"
@@ -33,6 +35,14 @@ static inline cn_conv random_conv(bool transposed)
         conv.out[i] = test_int(transposed ? stride : 1, transposed ? 20 : 14);
     }
     return conv;
+}
+
+static inline double largest(const double *x, int64_t count)
+{
+    double most = 0;
+    for (int64_t i = 0; i < count; i++)
+        most = fmax(most, fabs(x[i]));
+    return most;
 }
 
 /* Every instruction set and number of points takes its turn. */
