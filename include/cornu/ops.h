@@ -117,10 +117,11 @@ typedef enum cn_conv_pass {
 typedef struct cn_conv_plan cn_conv_plan;
 
 /* The plan chooses the algorithm. Where it pays, convolutions and transposed convolutions in two
- * dimensions, without dilation or groups, are computed by minimal filtering (Winograd's
- * algorithms): with 2 to 4 times fewer multiplications, and with an error below 1e-5 of the largest
- * output for up to 512 channels, where the direct sum has some 3e-6. An infinity or NaN in the
- * input then spreads over the tiles of up to 5 x 5 outputs that read it. `direct_only`, or
+ * dimensions, without dilation or groups, and the gradients of their kernels are computed by
+ * minimal filtering (Winograd's algorithms): with 2 to 4 times fewer multiplications, and with an
+ * error below 1e-5 of the largest output for up to 512 channels, where the direct sum has some
+ * 3e-6. An infinity or NaN in the input then spreads over the tiles of up to 5 x 5 outputs that
+ * read it, or over all taps of a kernel gradient. `direct_only`, or
  * CORNU_WINOGRAD=0 in the environment, forbids it. */
 CN_API cn_conv_plan *cn_conv_plan_new(const cn_conv *conv, cn_conv_pass pass);
 CN_API void cn_conv_plan_free(cn_conv_plan *plan);

@@ -61,19 +61,29 @@ static void point_gradient(const context *c, int64_t tile, const float **cells)
 
 typedef void (*transform)(const float *const *in, int64_t channels, float *out, int64_t step);
 
-/* One tile's cells, block by block; what a block's last vector has beyond the channels is zero. */
-static void transform_cells(const cn__winograd_conv *w, const cn__winograd_side *side,
-                            transform kernel, const float **cells, int64_t count, float *to)
+/* One tile's cells, block by block. */
+static void transform_cells(const cn__winograd_side *side, transform kernel, const float **cells,
+                            int64_t count, float *to)
 {
     for (int64_t b = 0; b < side->blocks; b++, to += side->panel) {
-        range channels = block_range(side, b);
-        int64_t rest = side->width - channels.count;
-        kernel(cells, channels.count, to, side->step);
-        for (int64_t p = 0; rest > 0 && p < w->points * w->points; p++)
-            memset(to + p * side->step + channels.count, 0, (size_t)rest * sizeof(float));
+        int64_t channels = block_range(side, b).count;
+        kernel(cells, channels, to, side->step);
         for (int64_t i = 0; i < count; i++)
-            cells[i] += channels.count;
+            cells[i] += channels;
     }
+}
+
+/* What the products read of a tile beyond the columns, all of which are in the last block: numbers
+ * that mean nothing, but may be slow ones. */
+static void clear_rest(const cn_conv_plan *plan, float *to)
+{
+    const cn__winograd_conv *w = plan->winograd;
+    const cn__winograd_side *out = &w->gradient.out;
+    int64_t columns = block_range(out, out->blocks - 1).count;
+    int64_t rest = cn__ceil_div(columns, plan->kernels->lanes) * plan->kernels->lanes - columns;
+    to += (out->blocks - 1) * out->panel + columns;
+    for (int64_t p = 0; rest > 0 && p < w->points * w->points; p++)
+        memset(to + p * out->step, 0, (size_t)rest * sizeof(float));
 }
 
 /* Tiles `first` to `end` of a chunk that begins with tile `chunk`. */
@@ -85,7 +95,7 @@ static void transform_input(const context *c, int64_t part, int64_t chunk, int64
     const float *cells[most_points];
     for (int64_t tile = first; tile < end; tile++) {
         cn__winograd_window(c->plan, c->in, part, tile, cells);
-        transform_cells(w, in, w->kernels->input, cells, w->points * w->points,
+        transform_cells(in, w->kernels->input, cells, w->points * w->points,
                         to + part * in->part + (tile - chunk) * in->width);
     }
 }
@@ -96,10 +106,11 @@ static void transform_gradient(const context *c, int64_t chunk, int64_t first, i
     const cn__winograd_conv *w = c->plan->winograd;
     const cn__winograd_side *out = &w->gradient.out;
     const float *cells[most_points];
-    for (int64_t tile = first; tile < end; tile++) {
+    to += w->gradient.in.size + (first - chunk) * out->width;
+    for (int64_t tile = first; tile < end; tile++, to += out->width) {
         point_gradient(c, tile, cells);
-        transform_cells(w, out, w->kernels->gradient, cells, w->step * w->step,
-                        to + w->gradient.in.size + (tile - chunk) * out->width);
+        transform_cells(out, w->kernels->gradient, cells, w->step * w->step, to);
+        clear_rest(c->plan, to);
     }
 }
 
