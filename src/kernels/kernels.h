@@ -52,6 +52,8 @@ typedef struct cn__product {
     const cn__run *run;
     int64_t a_at, b_at;
     int64_t a_step, b_step; /* floats from one pixel to the next */
+    const char *ahead;      /* what to bring near for each pixel */
+    int64_t ahead_step;     /* bytes from one to the next */
     float *out;             /* [rows] of `stride` floats */
     int64_t stride;
     int64_t columns; /* all vectors but a part of the last; what is read of b beyond is not used */

@@ -48,6 +48,7 @@ static inline __attribute__((always_inline)) void product_body(const cn__product
 {
     const int sets = rows * vectors <= 4 ? 2 : 1;
     const int64_t a_step = product->a_step, b_step = product->b_step;
+    const char *ahead = product->ahead;
     cn__v sum[2][CN__MAX_ROWS][CN__MAX_VECTORS];
     CN__UNROLL
     for (int r = 0; r < rows; r++) {
@@ -58,7 +59,8 @@ static inline __attribute__((always_inline)) void product_body(const cn__product
     for (int64_t i = 0; i < product->runs; i++) {
         const float *a = product->run[i].a + product->a_at, *b = product->run[i].b + product->b_at;
         int64_t p = product->run[i].pixels;
-        for (; p >= sets; p -= sets) {
+        for (; p >= sets; p -= sets, ahead += product->ahead_step) {
+            __builtin_prefetch(ahead, 0, 2);
             CN__UNROLL
             for (int s = 0; s < sets; s++, a += a_step, b += b_step)
                 product_add(a, b, rows, vectors, sum[s]);

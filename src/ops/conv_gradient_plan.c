@@ -7,6 +7,8 @@ enum {
     wanted_tasks = 32,
     /* Floats of the kernel that a task keeps adding to: they stay in the first two cache levels. */
     task_floats = 16 * 1024,
+    /* Floats of input and gradient that do not stay in the caches. */
+    ahead_floats = 1024 * 1024,
     /* Pixels that a part of the sum has at least. */
     least_part = 1024,
     /* Fewest pixels of a chunk: for fewer, lines are not merged. */
@@ -124,7 +126,7 @@ static void choose_shape(cn_conv_plan *plan)
     find_inside(plan);
     double together = (double)positions * best_way(plan, g->merged * plan->depth, &g->swapped);
     double apart = (double)cells * best_way(plan, plan->depth, &swapped);
-    if (apart <= together || copied_floats(plan, least_chunk) > cn__gradient_copied) {
+    if (apart < together || copied_floats(plan, least_chunk) > cn__gradient_copied) {
         g->merged = 1;
         g->swapped = swapped;
         find_inside(plan);
@@ -148,6 +150,8 @@ static cn_status choose_tiles(cn_conv_plan *plan)
     g->chunk = cn__min(cn__gradient_runs, cn__gradient_panel / (widest * kernels->lanes));
     while (g->merged > 1 && copied_floats(plan, g->chunk) > cn__gradient_copied)
         g->chunk /= 2;
+    if (plan->conv.out[2] <= g->chunk) /* whole lines */
+        g->chunk -= g->chunk % plan->conv.out[2];
     g->copied = g->merged > 1 ? copied_floats(plan, g->chunk) : 0;
     return CN_OK;
 }
@@ -185,6 +189,8 @@ void cn__gradient_tasks(cn_conv_plan *plan)
     g->task_blocks = cn__max(1, cn__min(blocks, task_floats / cn__max(1, line / blocks)));
     g->line_tasks = cn__ceil_div(g->lines, g->task_lines);
     g->block_tasks = cn__ceil_div(blocks, g->task_blocks);
+    g->ahead = g->block_tasks == 1 && g->rows >= 32 &&
+               cn_conv_in_count(conv) + cn_conv_out_count(conv) >= ahead_floats;
     int64_t tasks = (depthwise ? 1 : conv->groups) * g->line_tasks * g->block_tasks;
     int64_t pixels = conv->batch * plan->phase[0].image_pixels;
     plan->parts = cn__max(1, cn__min(cn__ceil_div(wanted_tasks, tasks), pixels / least_part));

@@ -9,7 +9,7 @@
 
 #include "ops/conv_gradient.h"
 
-enum { known_copies = 32 };
+enum { known_copies = 32, most_regions = 16 };
 
 /* What the products of a line have in common. */
 typedef struct job {
@@ -22,6 +22,12 @@ typedef struct job {
     bool direct;   /* merged: lines inside the image are read where they are */
     int64_t apart; /* merged: a run's pixels along the line, and how many cells it goes on */
     int64_t cells;
+    int64_t pixels;
+    bool first; /* line of the task */
+    int64_t regions, asked;
+    struct region {
+        uintptr_t at, end;
+    } region[most_regions + 1];
     bool ends; /* a vector of b may reach behind the end of its array */
     int64_t runs;
     cn__run run[cn__gradient_runs];
@@ -51,6 +57,7 @@ static void add_run(job *j, const float *in, const float *gradient, int64_t pixe
 {
     const cn__gradient *g = &j->plan->gradient;
     const float *b = g->swapped ? in : gradient;
+    j->pixels += pixels;
     j->run[j->runs++] = (cn__run){.a = g->swapped ? gradient : in, .b = b, .pixels = pixels};
     if (!g->swapped || g->merged == 1) /* else add_merged sees to it */
         j->ends |= j->b_end - b < (pixels - 1) * j->b_step + j->columns + slack(j);
@@ -138,8 +145,12 @@ static void forget(job *j)
     memset(j->known, 0, sizeof j->known);
 }
 
-/* Lists the runs of `pixels` pixels from `at` on. */
-static void list_runs(job *j, cn__pixel at, int64_t pixels)
+/* What is done with the pixels x to `end` of a line: `row` is that of the input, `gradient` that of
+ * the output. */
+typedef void (*line_visit)(job *j, const float *row, const float *gradient, int64_t x, int64_t end);
+
+/* Visits the lines of `pixels` pixels from `at` on at which the line of taps reads inside. */
+static void visit_lines(job *j, cn__pixel at, int64_t pixels, line_visit visit)
 {
     const cn_conv_plan *plan = j->plan;
     const cn_conv *conv = &plan->conv;
@@ -149,21 +160,59 @@ static void list_runs(job *j, cn__pixel at, int64_t pixels)
     int64_t out_image = conv->out[0] * conv->out[1] * conv->out[2] * conv->out_channels;
     const float *in = j->work->in + j->work->group * plan->depth;
     const float *gradient = j->work->gradient + j->work->group * plan->columns;
-    j->runs = 0;
-    j->ends = false;
-    if (j->copied + plan->gradient.copied > cn__gradient_copied)
-        forget(j);
     for (int64_t count; pixels > 0; pixels -= count) {
         count = cn__min(pixels, conv->out[2] - at.x);
         int64_t z = az->in[at.z * az->taps + j->tz], y = ay->in[at.y * ay->taps + j->ty];
         if (z >= 0 && y >= 0)
-            (plan->gradient.merged > 1 ? add_merged : add_single)(
-                j, in + at.image * in_image + z + y,
-                gradient + at.image * out_image + az->out[at.z] + ay->out[at.y], at.x,
-                at.x + count);
+            visit(j, in + at.image * in_image + z + y,
+                  gradient + at.image * out_image + az->out[at.z] + ay->out[at.y], at.x,
+                  at.x + count);
         at.x += count - 1;
         cn__pixel_next(phase, &at);
     }
+}
+
+static void list_runs(job *j, cn__pixel at, int64_t pixels)
+{
+    const cn__gradient *g = &j->plan->gradient;
+    j->runs = j->pixels = 0;
+    j->ends = false;
+    if (j->copied + g->copied > cn__gradient_copied)
+        forget(j);
+    visit_lines(j, at, pixels, g->merged > 1 ? add_merged : add_single);
+}
+
+/* ---- what is needed next ---- */
+
+static void add_region(job *j, const float *from, const float *to)
+{
+    if (from < to && j->regions < most_regions)
+        j->region[j->regions++] = (struct region){(uintptr_t)from, (uintptr_t)to};
+}
+
+static void add_ahead(job *j, const float *row, const float *gradient, int64_t x, int64_t end)
+{
+    const cn_conv *conv = &j->plan->conv;
+    int64_t shift = j->tx * conv->dilation[2] - conv->before[2], stride = conv->stride[2];
+    if (j->tx == 0)
+        add_region(j, row + cn__max(0, x * stride + shift) * conv->in_channels,
+                   row + cn__min(conv->in[2], end * stride + shift) * conv->in_channels);
+    if (j->first)
+        add_region(j, gradient + x * conv->out_channels, gradient + end * conv->out_channels);
+}
+
+/* Has the next product ask for a line of the regions at each pixel. */
+static void ask(job *j, cn__product *product)
+{
+    struct region *r = &j->region[j->asked];
+    product->ahead_step = 0;
+    product->ahead = (const char *)r->at;
+    if (j->asked >= j->regions)
+        return;
+    product->ahead_step = 64;
+    r->at += 64 * (uintptr_t)j->pixels;
+    if (r->at >= r->end)
+        j->asked++;
 }
 
 /* ---- the products ---- */
@@ -184,7 +233,7 @@ static void pack(const job *j, const cn__column_block *b, cn__product *product, 
 }
 
 /* One block of columns of all rows. */
-static void multiply(const job *j, const cn__column_block *b, bool accumulate, float *out)
+static void multiply(job *j, const cn__column_block *b, bool accumulate, float *out)
 {
     const cn_conv_plan *plan = j->plan;
     const cn__gradient *g = &plan->gradient;
@@ -204,6 +253,7 @@ static void multiply(const job *j, const cn__column_block *b, bool accumulate, f
     for (int64_t first = 0; first < j->rows; first += step) {
         product.a_at = first;
         product.out = out + first * product.stride + b->first;
+        ask(j, &product);
         plan->kernels->product[b->vectors][cn__min(step, j->rows - first)](&product);
     }
 }
@@ -254,12 +304,17 @@ static void add_chunk(job *j, int64_t first, int64_t pixels)
     int64_t x = phase->axis[2]->taps, y = phase->axis[1]->taps, tap = work->line * g->merged;
     int64_t line = g->rows * j->plan->conv.out_channels;
     float *out = work->sums + work->line * line + work->group * j->plan->columns;
-    cn__pixel at = cn__pixel_at(phase, first);
+    cn__pixel at = cn__pixel_at(phase, first), next = cn__pixel_at(phase, first + pixels);
+    int64_t ahead = cn__min(pixels, work->end - first - pixels);
     j->tx = tap % x;
     j->ty = tap / x % y;
     j->tz = tap / x / y;
     for (int64_t l = work->line; l < work->end_line; l++, out += line, next_line(j)) {
         list_runs(j, at, pixels);
+        j->regions = j->asked = 0;
+        j->first = l == work->line;
+        if (g->ahead && ahead > 0)
+            visit_lines(j, next, ahead, add_ahead);
         for (int64_t b = work->block; b < work->end_block; b++)
             multiply(j, &g->block[b], first > work->first, out);
     }

@@ -98,6 +98,13 @@ static int64_t depthwise_chunk(int64_t channels)
     return cn__max(8, cn__min(chunk, floats / channels));
 }
 
+/* The first pixel of a part: that of a line if chunks are made of lines. */
+static int64_t first_of(const cn_conv_plan *plan, int64_t part)
+{
+    int64_t width = plan->conv.out[2], unit = plan->gradient.chunk >= width ? width : 1;
+    return plan->conv.batch * plan->phase[0].image_pixels / unit * part / plan->parts * unit;
+}
+
 /* Tasks are numbered by part, group, lines, blocks. Those of a part follow each other, so that its
  * pixels stay in the cache. */
 static void gradient_task(void *opaque, size_t index)
@@ -112,13 +119,12 @@ static void gradient_task(void *opaque, size_t index)
     int64_t line = task % g->line_tasks * g->task_lines;
     task /= g->line_tasks;
     int64_t group = task % groups, part = task / groups;
-    int64_t pixels = plan->conv.batch * plan->phase[0].image_pixels;
     cn__gradient_work work = {.plan = plan,
                               .in = c->in,
                               .gradient = c->gradient,
                               .sums = c->sums + part * c->kernel_floats,
-                              .first = pixels * part / plan->parts,
-                              .end = pixels * (part + 1) / plan->parts,
+                              .first = first_of(plan, part),
+                              .end = first_of(plan, part + 1),
                               .group = group,
                               .line = line,
                               .end_line = cn__min(line + g->task_lines, g->lines),

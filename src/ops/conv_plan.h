@@ -60,6 +60,7 @@ typedef struct cn__gradient {
     cn__column_block *block;
     int64_t strip_rows[CN__MAX_VECTORS + 1]; /* rows of the tiles of so many vectors */
     int64_t chunk;                           /* pixels that are summed at a time */
+    bool ahead;                              /* products ask for the next chunk's pixels */
     int64_t copied; /* floats that a line of taps copies of a chunk's input at most */
 } cn__gradient;
 
