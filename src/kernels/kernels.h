@@ -52,9 +52,9 @@ typedef struct cn__product {
     const cn__run *run;
     int64_t a_at, b_at;
     int64_t a_step, b_step; /* floats from one pixel to the next */
-    const char *ahead;      /* what to bring near for each pixel */
-    int64_t ahead_step;     /* bytes from one to the next */
-    float *out;             /* [rows] of `stride` floats */
+    const char *ahead;      /* what to bring near: a line at `ahead_step` bytes for each pixel */
+    int64_t ahead_step;
+    float *out; /* [rows] of `stride` floats */
     int64_t stride;
     int64_t columns; /* all vectors but a part of the last; what is read of b beyond is not used */
     bool accumulate; /* add to `out` */
@@ -144,9 +144,6 @@ typedef struct cn__kernels {
     const cn__tile_kernel (*tile)[CN__MAX_ROWS + 1];
     const cn__outer_kernel (*outer)[CN__MAX_ROWS + 1];
     const cn__product_kernel (*product)[CN__MAX_ROWS + 1];
-    /* Copies the columns that a product reads of b, pixel by pixel, each filled up to whole
-     * vectors; nothing is read behind `end`. */
-    void (*panel)(const cn__product *product, int vectors, const float *end, float *panel);
     void (*depthwise)(const cn__depthwise *depthwise);
     void (*depthwise_gradient)(const cn__depthwise_gradient *gradient);
     const cn__winograd *winograd; /* [CN__WINOGRAD_COUNT] */

@@ -93,18 +93,3 @@ const cn__product_kernel CN__K(product)[CN__MAX_VECTORS + 1][CN__MAX_ROWS + 1] =
 
 /* Copies the `columns` values of each pixel of a product's b to a panel, filled up to whole
  * vectors. What lies behind them is read only before `end`. */
-void CN__K(panel)(const cn__product *product, int vectors, const float *end, float *panel);
-void CN__K(panel)(const cn__product *product, int vectors, const float *end, float *panel)
-{
-    for (int64_t i = 0; i < product->runs; i++) {
-        const float *b = product->run[i].b + product->b_at;
-        for (int64_t p = 0; p < product->run[i].pixels; p++, b += product->b_step)
-            for (int64_t n = 0; n < vectors * CN__LANES; n += CN__LANES, panel += CN__LANES) {
-                if (end - (b + n) >= CN__LANES)
-                    cn__store(panel, cn__load(b + n));
-                else
-                    for (int64_t k = 0; k < CN__LANES; k++)
-                        panel[k] = n + k < product->columns ? b[n + k] : 0;
-            }
-    }
-}

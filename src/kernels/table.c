@@ -7,7 +7,6 @@ extern const cn__kernels CN__K(kernels);
 extern const cn__tile_kernel CN__K(tile)[CN__MAX_VECTORS + 1][CN__MAX_ROWS + 1];
 extern const cn__outer_kernel CN__K(outer)[CN__MAX_VECTORS + 1][CN__MAX_ROWS + 1];
 extern const cn__product_kernel CN__K(product)[CN__MAX_VECTORS + 1][CN__MAX_ROWS + 1];
-void CN__K(panel)(const cn__product *, int, const float *, float *);
 extern const cn__winograd CN__K(winograd)[CN__WINOGRAD_COUNT];
 void CN__K(depthwise)(const cn__depthwise *);
 void CN__K(depthwise_gradient)(const cn__depthwise_gradient *);
@@ -50,7 +49,6 @@ const cn__kernels CN__K(kernels) = {
     .tile = CN__K(tile),
     .outer = CN__K(outer),
     .product = CN__K(product),
-    .panel = CN__K(panel),
     .depthwise = CN__K(depthwise),
     .depthwise_gradient = CN__K(depthwise_gradient),
     .winograd = CN__K(winograd),

@@ -7,7 +7,7 @@
 
 enum {
     cn__gradient_runs = 256, /* pixels of a chunk at most */
-    cn__gradient_panel =
+    cn__gradient_block =
         8192, /* floats of a block of columns of a chunk: two thirds of the cache */
     cn__gradient_copied = 8192, /* floats of input lines that a chunk copies */
     cn__gradient_whole = 1024   /* lines of at most so many floats are copied whole */

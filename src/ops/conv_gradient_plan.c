@@ -21,7 +21,7 @@ enum {
  * run, and for each chunk, whose sums are added to the kernel. */
 static double tile_cost(const cn_conv_plan *plan, double rows, double vectors, bool streams)
 {
-    double sums = rows * vectors, loads = rows + vectors, wait = sums <= 4 ? 4 : 8;
+    double sums = rows * vectors, loads = 1.2 * (rows + vectors), wait = sums <= 4 ? 4 : 8;
     double cycles = cn__max(cn__max(sums, loads), wait) / 2;
     double bytes = vectors * plan->kernels->lanes * sizeof(float);
     double run = (double)cn__min(plan->conv.out[2], cn__gradient_runs);
@@ -147,7 +147,7 @@ static cn_status choose_tiles(cn_conv_plan *plan)
     for (int v = 1; v <= CN__MAX_VECTORS && kernels->product_rows[v] > 0; v++)
         g->strip_rows[v] = cn__ceil_div(rows, cn__ceil_div(rows, kernels->product_rows[v]));
     int64_t widest = cn__ceil_div(cn__ceil_div(columns, kernels->lanes), g->blocks);
-    g->chunk = cn__min(cn__gradient_runs, cn__gradient_panel / (widest * kernels->lanes));
+    g->chunk = cn__min(cn__gradient_runs, cn__gradient_block / (widest * kernels->lanes));
     while (g->merged > 1 && copied_floats(plan, g->chunk) > cn__gradient_copied)
         g->chunk /= 2;
     if (plan->conv.out[2] <= g->chunk) /* whole lines */

@@ -9,7 +9,7 @@
 
 #include "ops/conv_gradient.h"
 
-enum { known_copies = 32, most_regions = 16 };
+enum { known_copies = 32, most_regions = 16, most_lanes = 16 };
 
 /* What the products of a line have in common. */
 typedef struct job {
@@ -217,19 +217,30 @@ static void ask(job *j, cn__product *product)
 
 /* ---- the products ---- */
 
-/* Copies what a block reads of b into one panel, and has the runs read that. */
-static void pack(const job *j, const cn__column_block *b, cn__product *product, cn__run *run,
-                 float *panel)
+/* The pixels whose last vector would be read beyond the end of b, as runs of their own that read
+ * copies: fewer than a vector's floats lie behind them, so that they are few. */
+typedef struct tail {
+    cn__run run[cn__gradient_runs + most_lanes];
+    float copies[most_lanes * CN__MAX_VECTORS * most_lanes];
+} tail;
+
+static void cut_tail(const job *j, const cn__column_block *b, cn__product *product, tail *t)
 {
-    int64_t width = b->vectors * j->plan->kernels->lanes;
-    j->plan->kernels->panel(product, b->vectors, j->b_end, panel);
+    int64_t runs = 0, width = b->vectors * j->plan->kernels->lanes;
+    float *copy = t->copies;
     for (int64_t r = 0; r < j->runs; r++) {
-        run[r] = (cn__run){.a = j->run[r].a, .b = panel, .pixels = j->run[r].pixels};
-        panel += run[r].pixels * width;
+        cn__run run = j->run[r];
+        const float *last = run.b + b->first + (run.pixels - 1) * j->b_step;
+        for (; run.pixels > 0 && j->b_end - last < width; last -= j->b_step, copy += width) {
+            run.pixels--;
+            memcpy(copy, last, (size_t)b->columns * sizeof(float));
+            t->run[runs++] = (cn__run){run.a + run.pixels * j->a_step, copy - b->first, 1};
+        }
+        if (run.pixels > 0)
+            t->run[runs++] = run;
     }
-    product->run = run;
-    product->b_step = width;
-    product->b_at = 0;
+    product->run = t->run;
+    product->runs = runs;
 }
 
 /* One block of columns of all rows. */
@@ -238,8 +249,7 @@ static void multiply(job *j, const cn__column_block *b, bool accumulate, float *
     const cn_conv_plan *plan = j->plan;
     const cn__gradient *g = &plan->gradient;
     int64_t step = g->strip_rows[b->vectors];
-    _Alignas(64) float panel[cn__gradient_panel];
-    cn__run run[cn__gradient_runs];
+    tail t;
     cn__product product = {.runs = j->runs,
                            .run = j->run,
                            .a_step = j->a_step,
@@ -248,8 +258,8 @@ static void multiply(job *j, const cn__column_block *b, bool accumulate, float *
                            .stride = g->swapped ? g->rows : plan->conv.out_channels,
                            .columns = b->columns,
                            .accumulate = accumulate};
-    if (j->ends)
-        pack(j, b, &product, run, panel);
+    if (j->ends && b->columns < b->vectors * plan->kernels->lanes)
+        cut_tail(j, b, &product, &t);
     for (int64_t first = 0; first < j->rows; first += step) {
         product.a_at = first;
         product.out = out + first * product.stride + b->first;

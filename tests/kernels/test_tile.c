@@ -146,16 +146,14 @@ static void check_outer(const cn__kernels *k, int vectors, int rows)
     free(values);
 }
 
-/* Also with b from a panel, which has to be the same, and whose making must not read beyond b. */
 static void check_product(const cn__kernels *k, int vectors, int rows)
 {
     enum { most_runs = 4, most_pixels = 20 };
     int64_t width = vectors * k->lanes, columns = test_int(width - k->lanes + 1, width);
-    int64_t runs = test_int(0, most_runs), pixels = 0;
-    float *a = test_floats(4096), *b = test_floats(4096), *panel = test_floats(4096 + widest);
-    cn__run run[most_runs], packed[most_runs];
+    int64_t runs = test_int(0, most_runs);
+    float *a = test_floats(4096), *b = test_floats(4096);
+    cn__run run[most_runs];
     static float out[CN__MAX_ROWS * pitch], before[CN__MAX_ROWS * pitch];
-    static float other[CN__MAX_ROWS * pitch];
     static double exact[CN__MAX_ROWS * pitch], magnitude[CN__MAX_ROWS * pitch];
     cn__product product = {.runs = runs,
                            .run = run,
@@ -169,11 +167,8 @@ static void check_product(const cn__kernels *k, int vectors, int rows)
                            .accumulate = test_int(0, 1)};
     for (int64_t i = 0; i < runs; i++) {
         run[i] = (cn__run){a + test_int(0, 3000), b + test_int(0, 2000), test_int(1, most_pixels)};
-        packed[i] = (cn__run){run[i].a, panel + pixels * width, run[i].pixels};
-        pixels += run[i].pixels;
     }
     fill_out(out, before);
-    memcpy(other, out, sizeof other);
     k->product[vectors][rows](&product);
     for (int r = 0; r < rows; r++)
         for (int64_t n = 0; n < columns; n++) {
@@ -189,21 +184,8 @@ static void check_product(const cn__kernels *k, int vectors, int rows)
             magnitude[r * pitch + n] = size;
         }
     assert_rows(k, "product", vectors, rows, columns, out, before, exact, magnitude);
-    const float *end = b; /* of what is used */
-    for (int64_t i = 0; i < runs; i++) {
-        const float *last = run[i].b + product.b_at + (run[i].pixels - 1) * product.b_step;
-        end = last + columns > end ? last + columns : end;
-    }
-    k->panel(&product, vectors, end, panel);
-    product.run = packed;
-    product.b_at = 0;
-    product.b_step = width;
-    product.out = other;
-    k->product[vectors][rows](&product);
-    assert_memory_equal(out, other, sizeof out);
     free(a);
     free(b);
-    free(panel);
 }
 
 /* Nothing but the transposed values may be written. */
