@@ -9,6 +9,8 @@ enum {
     task_floats = 16 * 1024,
     /* Floats of input and gradient that do not stay in the caches. */
     ahead_floats = 1024 * 1024,
+    /* Floats of a chunk that are brought near ahead. */
+    chunk_floats = 96 * 1024,
     /* Pixels that a part of the sum has at least. */
     least_part = 1024,
     /* Fewest pixels of a chunk: for fewer, lines are not merged. */
@@ -135,7 +137,7 @@ static void choose_shape(cn_conv_plan *plan)
     g->rows = g->merged * plan->depth;
 }
 
-/* Blocks of columns, strips of rows, chunks of pixels. */
+/* Blocks of columns and strips of rows. */
 static cn_status choose_tiles(cn_conv_plan *plan)
 {
     const cn__kernels *kernels = plan->kernels;
@@ -146,13 +148,6 @@ static cn_status choose_tiles(cn_conv_plan *plan)
     CN__TRY(cn__cut_columns(plan, columns, g->blocks, &g->block, &width));
     for (int v = 1; v <= CN__MAX_VECTORS && kernels->product_rows[v] > 0; v++)
         g->strip_rows[v] = cn__ceil_div(rows, cn__ceil_div(rows, kernels->product_rows[v]));
-    int64_t widest = cn__ceil_div(cn__ceil_div(columns, kernels->lanes), g->blocks);
-    g->chunk = cn__min(cn__gradient_runs, cn__gradient_block / (widest * kernels->lanes));
-    while (g->merged > 1 && copied_floats(plan, g->chunk) > cn__gradient_copied)
-        g->chunk /= 2;
-    if (plan->conv.out[2] <= g->chunk) /* whole lines */
-        g->chunk -= g->chunk % plan->conv.out[2];
-    g->copied = g->merged > 1 ? copied_floats(plan, g->chunk) : 0;
     return CN_OK;
 }
 
@@ -175,6 +170,28 @@ cn_status cn__gradient_shape(cn_conv_plan *plan, int64_t *columns)
     return CN_OK;
 }
 
+/* A chunk's block of columns stays in the first-level cache; where a task reads nearly all of its
+ * pixels' channels and they come from memory, those of two chunks stay in the second. */
+static void choose_chunk(cn_conv_plan *plan)
+{
+    const cn_conv *conv = &plan->conv;
+    cn__gradient *g = &plan->gradient;
+    g->chunk = cn__gradient_runs;
+    for (int64_t b = 0; b < g->blocks; b++)
+        g->chunk =
+            cn__min(g->chunk, cn__gradient_block / (g->block[b].vectors * plan->kernels->lanes));
+    g->ahead = g->block_tasks <= 2 && g->rows >= 32 &&
+               cn_conv_in_count(conv) + cn_conv_out_count(conv) >= ahead_floats;
+    if (g->ahead)
+        g->chunk =
+            cn__max(least_chunk, cn__min(g->chunk, chunk_floats / (g->rows + plan->columns)));
+    while (g->merged > 1 && copied_floats(plan, g->chunk) > cn__gradient_copied)
+        g->chunk /= 2;
+    if (conv->out[2] <= g->chunk) /* whole lines */
+        g->chunk -= g->chunk % conv->out[2];
+    g->copied = g->merged > 1 ? copied_floats(plan, g->chunk) : 0;
+}
+
 /* Tasks are as large as the cache allows, but enough; the pixels are cut into parts only where the
  * kernel alone does not give enough. All of this depends on the shape alone, so that the sums have
  * the same order for any number of threads. */
@@ -189,8 +206,8 @@ void cn__gradient_tasks(cn_conv_plan *plan)
     g->task_blocks = cn__max(1, cn__min(blocks, task_floats / cn__max(1, line / blocks)));
     g->line_tasks = cn__ceil_div(g->lines, g->task_lines);
     g->block_tasks = cn__ceil_div(blocks, g->task_blocks);
-    g->ahead = g->block_tasks == 1 && g->rows >= 32 &&
-               cn_conv_in_count(conv) + cn_conv_out_count(conv) >= ahead_floats;
+    if (!depthwise)
+        choose_chunk(plan);
     int64_t tasks = (depthwise ? 1 : conv->groups) * g->line_tasks * g->block_tasks;
     int64_t pixels = conv->batch * plan->phase[0].image_pixels;
     plan->parts = cn__max(1, cn__min(cn__ceil_div(wanted_tasks, tasks), pixels / least_part));
