@@ -74,7 +74,7 @@ static double best_way(const cn_conv_plan *plan, int64_t rows, bool *swapped)
     int64_t blocks;
     double plain = product_cost(plan, rows, plan->columns, &blocks);
     double other = product_cost(plan, plan->columns, rows, &blocks);
-    *swapped = plan->conv.groups == 1 && 1.2 * other < plain;
+    *swapped = 1.2 * other < plain;
     return *swapped ? other : plain;
 }
 
@@ -127,6 +127,9 @@ static void choose_shape(cn_conv_plan *plan)
     g->merged = conv->kernel[2];
     find_inside(plan);
     double together = (double)positions * best_way(plan, g->merged * plan->depth, &g->swapped);
+    if (conv->groups > 1) /* copied cell by cell, once for the lines of taps that read a cell */
+        together += (double)conv->in[2] * (8 + (double)plan->depth / 4) /
+                    (double)cn__max(1, conv->kernel[1] / conv->stride[1]);
     double apart = (double)cells * best_way(plan, plan->depth, &swapped);
     if (apart < together || copied_floats(plan, least_chunk) > cn__gradient_copied) {
         g->merged = 1;

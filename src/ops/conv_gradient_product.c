@@ -9,7 +9,7 @@
 
 #include "ops/conv_gradient.h"
 
-enum { known_copies = 32, most_regions = 16, most_lanes = 16 };
+enum { known_bits = 6, known_copies = 1 << known_bits, most_regions = 16, most_lanes = 16 };
 
 /* What the products of a line have in common. */
 typedef struct job {
@@ -63,6 +63,19 @@ static void add_run(job *j, const float *in, const float *gradient, int64_t pixe
         j->ends |= j->b_end - b < (pixels - 1) * j->b_step + j->columns + slack(j);
 }
 
+/* The group's channels of `cells` cells. Of few channels more are copied, in one go; the next cell
+ * takes their place. */
+static void copy_channels(const job *j, const float *from, int64_t step, int64_t cells, float *to)
+{
+    enum { few = 16 };
+    int64_t depth = j->plan->depth;
+    for (; cells > 0; cells--, from += step, to += depth)
+        if (depth <= few && j->in_end - from >= few)
+            memcpy(to, from, few * sizeof(float));
+        else
+            memcpy(to, from, (size_t)depth * sizeof(float));
+}
+
 /* Copies `cells` cells of a line from cell number `cell` on, `dilation` apart; zeros for those
  * outside. A vector may reach behind the last. */
 static const float *copy_cells(job *j, const float *row, int64_t cell, int64_t cells)
@@ -78,9 +91,8 @@ static const float *copy_cells(job *j, const float *row, int64_t cell, int64_t c
         memcpy(copy + first * depth, row + (cell + first) * depth,
                (size_t)((end - first) * depth) * sizeof(float));
     else
-        for (int64_t i = first; i < end; i++)
-            memcpy(copy + i * depth, row + (cell + i * step) * channels,
-                   (size_t)depth * sizeof(float));
+        copy_channels(j, row + (cell + first * step) * channels, step * channels, end - first,
+                      copy + first * depth);
     memset(copy + end * depth, 0, (size_t)((cells - end) * depth) * sizeof(float));
     j->copied += cells * depth;
     return copy;
@@ -92,7 +104,8 @@ static void add_copied(job *j, const float *row, const float *gradient, int64_t 
     const cn_conv *conv = &j->plan->conv;
     int64_t cell = x * conv->stride[2] - conv->before[2];
     int64_t cells = (pixels - 1) * j->cells + j->plan->gradient.merged;
-    struct copy *known = &j->known[((uintptr_t)row / 64 + (uintptr_t)x) % known_copies];
+    uint64_t hash = ((uint64_t)(uintptr_t)row + (uint64_t)x) * 0x9E3779B97F4A7C15u;
+    struct copy *known = &j->known[hash >> (64 - known_bits)];
     if (known->row != row || known->x != x || known->pixels != pixels)
         *known = (struct copy){row, x, pixels, copy_cells(j, row, cell, cells)};
     add_run(j, known->copy, gradient + x * conv->out_channels, pixels);
@@ -313,7 +326,8 @@ static void add_chunk(job *j, int64_t first, int64_t pixels)
     const cn__gradient *g = &j->plan->gradient;
     int64_t x = phase->axis[2]->taps, y = phase->axis[1]->taps, tap = work->line * g->merged;
     int64_t line = g->rows * j->plan->conv.out_channels;
-    float *out = work->sums + work->line * line + work->group * j->plan->columns;
+    float *out = work->sums + work->line * line +
+                 work->group * j->plan->columns * (g->swapped ? g->rows : 1);
     cn__pixel at = cn__pixel_at(phase, first), next = cn__pixel_at(phase, first + pixels);
     int64_t ahead = cn__min(pixels, work->end - first - pixels);
     j->tx = tap % x;

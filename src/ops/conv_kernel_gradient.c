@@ -158,7 +158,7 @@ static void sum_task(void *opaque, size_t index)
 static void turn_task(void *opaque, size_t index)
 {
     const context *c = opaque;
-    int64_t rows = c->plan->gradient.rows, columns = c->plan->columns;
+    int64_t rows = c->plan->gradient.rows, columns = c->plan->conv.out_channels;
     int64_t line = (int64_t)index * rows * columns;
     c->plan->kernels->transpose(columns, rows, c->sums + line, rows, c->kernel + line, columns);
 }
