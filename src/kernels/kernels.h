@@ -59,6 +59,26 @@ typedef struct cn__outer {
 } cn__outer;
 typedef void (*cn__outer_kernel)(const cn__outer *outer);
 
+/* The tile of a kernel gradient: for i < rows, n < columns
+ *     out[i][n] (+)= sum over the pixels p of all runs of a[p][a_at + i] * b[p][b_at + n]. */
+typedef struct cn__run {
+    const float *a, *b; /* its first pixel */
+    int64_t pixels;
+} cn__run;
+typedef struct cn__product {
+    int64_t runs;
+    const cn__run *run;
+    int64_t a_at, b_at;
+    int64_t a_step, b_step; /* floats from one pixel to the next */
+    const char *ahead;      /* what to bring near: a line at `ahead_step` bytes for each pixel */
+    int64_t ahead_step;
+    float *out; /* [rows] of `stride` floats */
+    int64_t stride;
+    int64_t columns; /* all vectors but a part of the last; what is read of b beyond is not used */
+    bool accumulate; /* add to `out` */
+} cn__product;
+typedef void (*cn__product_kernel)(const cn__product *product);
+
 /* Depthwise: out[m][c] = clamp(start[c] + sum over t of in[t][m][c] * w[t][c]) for c < channels. */
 typedef struct cn__depthwise {
     int64_t taps, pixels, channels;
@@ -153,12 +173,14 @@ typedef struct cn__kernels {
     const char *name;
     int lanes; /* floats in a vector */
     /* rows[v]: the most rows of a tile of v vectors, 0 if there is none so wide; tile[v][r]: the
-     * kernel of exactly r rows; line[v][r] too. The same for the outer product. */
+     * kernel of exactly r rows; line[v][r] too. The same for the outer product and the product. */
     int rows[CN__MAX_VECTORS + 1];
     int outer_rows[CN__MAX_VECTORS + 1];
+    int product_rows[CN__MAX_VECTORS + 1];
     const cn__tile_kernel (*tile)[CN__MAX_ROWS + 1];
     const cn__line_kernel (*line)[CN__MAX_ROWS + 1];
     const cn__outer_kernel (*outer)[CN__MAX_ROWS + 1];
+    const cn__product_kernel (*product)[CN__MAX_ROWS + 1];
     void (*depthwise)(const cn__depthwise *depthwise);
     void (*depthwise_gradient)(const cn__depthwise_gradient *gradient);
     void (*spread)(const cn__spread *spread);

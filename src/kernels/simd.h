@@ -26,18 +26,22 @@
 #define CN__LANES 16
 #define CN__TILES(X) X(1, 12) X(2, 12) X(3, 9) X(4, 6)
 #define CN__OUTERS(X) X(1, 12) X(2, 12) X(3, 9) X(4, 7)
+#define CN__PRODUCTS(X) X(1, 24) X(2, 14) X(3, 9) X(4, 6)
 #elif defined(__AVX2__)
 #define CN__LANES 8
 #define CN__TILES(X) X(1, 10) X(2, 6)
 #define CN__OUTERS(X) CN__TILES(X)
+#define CN__PRODUCTS(X) X(1, 12) X(2, 6) X(3, 4)
 #elif defined(__aarch64__)
 #define CN__LANES 4
 #define CN__TILES(X) X(1, 16) X(2, 12) X(3, 8) X(4, 6)
 #define CN__OUTERS(X) CN__TILES(X)
+#define CN__PRODUCTS(X) X(1, 24) X(2, 14) X(3, 9) X(4, 6)
 #else
 #define CN__LANES 4
 #define CN__TILES(X) X(1, 10) X(2, 5)
 #define CN__OUTERS(X) CN__TILES(X)
+#define CN__PRODUCTS(X) CN__TILES(X)
 #endif
 
 /* CN__UP_TO(n, X, v) is X(v, 1) ... X(v, n). */
@@ -51,7 +55,10 @@
 #define CN__UP_TO_9(X, v) CN__UP_TO_8(X, v) X(v, 9)
 #define CN__UP_TO_10(X, v) CN__UP_TO_9(X, v) X(v, 10)
 #define CN__UP_TO_12(X, v) CN__UP_TO_10(X, v) X(v, 11) X(v, 12)
-#define CN__UP_TO_16(X, v) CN__UP_TO_12(X, v) X(v, 13) X(v, 14) X(v, 15) X(v, 16)
+#define CN__UP_TO_14(X, v) CN__UP_TO_12(X, v) X(v, 13) X(v, 14)
+#define CN__UP_TO_16(X, v) CN__UP_TO_14(X, v) X(v, 15) X(v, 16)
+#define CN__UP_TO_20(X, v) CN__UP_TO_16(X, v) X(v, 17) X(v, 18) X(v, 19) X(v, 20)
+#define CN__UP_TO_24(X, v) CN__UP_TO_20(X, v) X(v, 21) X(v, 22) X(v, 23) X(v, 24)
 
 typedef float cn__v __attribute__((vector_size(CN__LANES * sizeof(float))));
 typedef int32_t cn__vi __attribute__((vector_size(CN__LANES * sizeof(float))));

@@ -7,6 +7,7 @@ extern const cn__kernels CN__K(kernels);
 extern const cn__tile_kernel CN__K(tile)[CN__MAX_VECTORS + 1][CN__MAX_ROWS + 1];
 extern const cn__line_kernel CN__K(line)[CN__MAX_VECTORS + 1][CN__MAX_ROWS + 1];
 extern const cn__outer_kernel CN__K(outer)[CN__MAX_VECTORS + 1][CN__MAX_ROWS + 1];
+extern const cn__product_kernel CN__K(product)[CN__MAX_VECTORS + 1][CN__MAX_ROWS + 1];
 extern const cn__winograd CN__K(winograd)[CN__WINOGRAD_COUNT];
 void CN__K(depthwise)(const cn__depthwise *);
 void CN__K(depthwise_gradient)(const cn__depthwise_gradient *);
@@ -46,9 +47,11 @@ const cn__kernels CN__K(kernels) = {
 #define ROWS(vectors, rows_) [vectors] = rows_,
     .rows = {CN__TILES(ROWS)},
     .outer_rows = {CN__OUTERS(ROWS)},
+    .product_rows = {CN__PRODUCTS(ROWS)},
     .tile = CN__K(tile),
     .line = CN__K(line),
     .outer = CN__K(outer),
+    .product = CN__K(product),
     .depthwise = CN__K(depthwise),
     .depthwise_gradient = CN__K(depthwise_gradient),
     .spread = CN__K(spread),

@@ -1,33 +1,56 @@
 /* Planning a kernel gradient: which way round the outer products lie, and how the kernel and the
  * pixels are cut into tasks. */
-#include "ops/conv_plan.h"
+#include "ops/conv_gradient.h"
 
 enum {
     /* Tasks that a gradient is cut into at least, so that many threads share them evenly. */
     wanted_tasks = 32,
     /* Floats of the kernel that a task keeps adding to: they stay in the first two cache levels. */
     task_floats = 16 * 1024,
-    /* Most floats of a merged line: what a task copies for one pixel at the image's edge. */
-    most_merged = cn__gradient_copied,
+    /* Floats of input and gradient that do not stay in the caches. */
+    ahead_floats = 1024 * 1024,
+    /* Floats of a chunk that are brought near ahead. */
+    chunk_floats = 96 * 1024,
     /* Pixels that a part of the sum has at least. */
-    least_part = 1024
+    least_part = 1024,
+    /* Fewest pixels of a chunk: for fewer, lines are not merged. */
+    least_chunk = 32
 };
 
-/* What one pixel costs a tile of `rows` by `vectors`, in multiply-adds of one vector: these, or the
- * loads of both operands and of their pointers, or the wait for the sums of the pixel before. */
-static double tile_cost(int64_t rows, int64_t vectors)
+/* What one pixel of a run costs a tile of `rows` by `vectors`, in cycles: two multiply-adds or two
+ * loads each, or the wait for the sums of the pixel before, or, where one tile after another goes
+ * through its own columns, what the second-level cache gives; then what there is to do for each
+ * run, and for each chunk, whose sums are added to the kernel. */
+static double tile_cost(const cn_conv_plan *plan, double rows, double vectors, bool streams)
 {
-    return (double)cn__max(cn__max(rows * vectors, rows + vectors + 2), 8);
+    double sums = rows * vectors, loads = 1.2 * (rows + vectors), wait = sums <= 4 ? 4 : 8;
+    double cycles = cn__max(cn__max(sums, loads), wait) / 2;
+    double bytes = vectors * plan->kernels->lanes * sizeof(float);
+    double run = (double)cn__min(plan->conv.out[2], cn__gradient_runs);
+    return (streams ? cn__max(cycles, bytes / 24) : cycles) + 20 / run +
+           (20 + 2 * sums) / cn__gradient_runs;
 }
 
-/* The same for an outer product of `rows` by `columns` that is cut into tiles. */
-static double product_cost(const cn__kernels *kernels, int64_t rows, int64_t columns)
+/* The same for a product of `rows` by `columns` that is cut into tiles; and the number of blocks of
+ * columns that is best. */
+static double product_cost(const cn_conv_plan *plan, int64_t rows, int64_t columns,
+                           int64_t *best_blocks)
 {
+    const cn__kernels *kernels = plan->kernels;
     int64_t vectors = cn__ceil_div(columns, kernels->lanes);
-    int64_t most = cn__widest(kernels), blocks = cn__ceil_div(vectors, most);
-    int64_t each = cn__ceil_div(vectors, blocks);
-    int64_t strips = cn__ceil_div(rows, kernels->outer_rows[each]);
-    return (double)(blocks * strips) * tile_cost(cn__ceil_div(rows, strips), each);
+    double best = 0;
+    for (int64_t most = 1; most <= CN__MAX_VECTORS && kernels->product_rows[most] > 0; most++) {
+        int64_t blocks = cn__ceil_div(vectors, most), each = cn__ceil_div(vectors, blocks);
+        int64_t strips = cn__ceil_div(rows, kernels->product_rows[each]);
+        double cost = (double)(blocks * strips) * tile_cost(plan, (double)rows / (double)strips,
+                                                            (double)vectors / (double)blocks,
+                                                            strips == 1 && blocks > 1);
+        if (most == 1 || cost < best) {
+            best = cost;
+            *best_blocks = blocks;
+        }
+    }
+    return best;
 }
 
 /* Output positions along the last axis at which a tap reads inside the image, over all taps; and
@@ -48,43 +71,18 @@ static void count_inside(const cn__axis_phase *axis, int64_t *cells, int64_t *po
  * has to save a good part. */
 static double best_way(const cn_conv_plan *plan, int64_t rows, bool *swapped)
 {
-    double plain = product_cost(plan->kernels, rows, plan->columns);
-    double other = product_cost(plan->kernels, plan->columns, rows);
-    bool may = plan->conv.groups == 1 &&
-               rows + cn__widest(plan->kernels) * plan->kernels->lanes <= most_merged;
-    *swapped = may && 1.2 * other < plain;
+    int64_t blocks;
+    double plain = product_cost(plan, rows, plan->columns, &blocks);
+    double other = product_cost(plan, plan->columns, rows, &blocks);
+    *swapped = 1.2 * other < plain;
     return *swapped ? other : plain;
 }
 
-/* Chooses between single taps, which leave the padding out, and whole lines of taps, whose rows
- * fill the tiles better. */
-static void choose_shape(cn_conv_plan *plan)
-{
-    const cn_conv *conv = &plan->conv;
-    const cn__axis_phase *axis = plan->phase[0].axis[2];
-    cn__gradient *g = &plan->gradient;
-    bool swapped;
-    int64_t cells, positions, line = conv->kernel[2] * plan->depth;
-    count_inside(axis, &cells, &positions);
-    double apart = (double)cells * best_way(plan, plan->depth, &g->swapped);
-    g->merged = 1;
-    if (conv->groups == 1 && conv->dilation[2] == 1 && conv->kernel[2] > 1 && line <= most_merged &&
-        (double)positions * best_way(plan, line, &swapped) < apart) {
-        g->merged = conv->kernel[2];
-        g->swapped = swapped;
-    }
-    g->lines = plan->phase[0].taps / g->merged;
-    g->rows = g->merged * plan->depth;
-}
-
 /* Positions are inside from the first that is to the last: the cells follow each other. */
-static cn_status find_inside(cn_conv_plan *plan)
+static void find_inside(cn_conv_plan *plan)
 {
     const cn__axis_phase *axis = plan->phase[0].axis[2];
     cn__gradient *g = &plan->gradient;
-    g->inside = cn__arena_alloc(plan->arena, (size_t)axis->taps * sizeof *g->inside);
-    if (g->inside == NULL)
-        return cn_error_status();
     for (int64_t t = 0; t < axis->taps; t += g->merged) {
         const int64_t *x = axis->in + t;
         int64_t first = 0, end = axis->count, last = g->merged - 1;
@@ -96,17 +94,105 @@ static cn_status find_inside(cn_conv_plan *plan)
         g->inside[t].first = first;
         g->inside[t].end = end;
     }
+}
+
+/* Floats that a line of merged taps copies of a chunk's input at most. */
+static int64_t copied_floats(const cn_conv_plan *plan, int64_t pixels)
+{
+    const cn_conv *conv = &plan->conv;
+    int64_t taps = conv->kernel[2], stride = conv->stride[2], depth = plan->depth;
+    int64_t runs = cn__min(pixels, pixels / conv->out[2] + 2);
+    if (conv->dilation[2] > 1 || conv->groups > 1)
+        return (pixels * stride + cn__min(pixels, runs * conv->dilation[2]) * taps) * depth;
+    int64_t left = plan->gradient.inside[0].first;
+    int64_t right = conv->out[2] - plan->gradient.inside[0].end;
+    int64_t edges = ((left + right) * stride + ((left > 0) + (right > 0)) * taps) * depth;
+    int64_t whole = (cn__min(pixels, conv->out[2]) * stride + taps) * depth;
+    if (edges == 0)
+        whole = 0;
+    int64_t behind = (stride + taps) * depth + CN__MAX_VECTORS * plan->kernels->lanes;
+    return runs * cn__min(whole, cn__max(edges, cn__gradient_whole)) + behind;
+}
+
+/* Chooses between single taps, which leave the padding out, and whole lines of taps, whose rows
+ * fill the tiles better. */
+static void choose_shape(cn_conv_plan *plan)
+{
+    const cn_conv *conv = &plan->conv;
+    const cn__axis_phase *axis = plan->phase[0].axis[2];
+    cn__gradient *g = &plan->gradient;
+    bool swapped;
+    int64_t cells, positions;
+    count_inside(axis, &cells, &positions);
+    g->merged = conv->kernel[2];
+    find_inside(plan);
+    double together = (double)positions * best_way(plan, g->merged * plan->depth, &g->swapped);
+    if (conv->groups > 1) /* copied cell by cell, once for the lines of taps that read a cell */
+        together += (double)conv->in[2] * (8 + (double)plan->depth / 4) /
+                    (double)cn__max(1, conv->kernel[1] / conv->stride[1]);
+    double apart = (double)cells * best_way(plan, plan->depth, &swapped);
+    if (apart < together || copied_floats(plan, least_chunk) > cn__gradient_copied) {
+        g->merged = 1;
+        g->swapped = swapped;
+        find_inside(plan);
+    }
+    g->lines = plan->phase[0].taps / g->merged;
+    g->rows = g->merged * plan->depth;
+}
+
+/* Blocks of columns and strips of rows. */
+static cn_status choose_tiles(cn_conv_plan *plan)
+{
+    const cn__kernels *kernels = plan->kernels;
+    cn__gradient *g = &plan->gradient;
+    int64_t rows = g->swapped ? plan->columns : g->rows, width;
+    int64_t columns = g->swapped ? g->rows : plan->columns;
+    product_cost(plan, rows, columns, &g->blocks);
+    CN__TRY(cn__cut_columns(plan, columns, g->blocks, &g->block, &width));
+    for (int v = 1; v <= CN__MAX_VECTORS && kernels->product_rows[v] > 0; v++)
+        g->strip_rows[v] = cn__ceil_div(rows, cn__ceil_div(rows, kernels->product_rows[v]));
     return CN_OK;
 }
 
 cn_status cn__gradient_shape(cn_conv_plan *plan, int64_t *columns)
 {
-    if (cn__conv_is_depthwise(&plan->conv))
-        plan->gradient = (cn__gradient){.merged = 1, .lines = plan->phase[0].taps, .rows = 1};
-    else
+    int64_t taps = plan->phase[0].axis[2]->taps;
+    cn__gradient *g = &plan->gradient;
+    *columns = plan->columns;
+    g->inside = cn__arena_alloc(plan->arena, (size_t)taps * sizeof *g->inside);
+    if (g->inside == NULL)
+        return cn_error_status();
+    if (cn__conv_is_depthwise(&plan->conv)) {
+        g->merged = g->rows = g->blocks = 1;
+        g->lines = plan->phase[0].taps;
+        find_inside(plan);
+    } else {
         choose_shape(plan);
-    *columns = plan->gradient.swapped ? plan->gradient.rows : plan->columns;
-    return find_inside(plan);
+        CN__TRY(choose_tiles(plan));
+    }
+    return CN_OK;
+}
+
+/* A chunk's block of columns stays in the first-level cache; where a task reads nearly all of its
+ * pixels' channels and they come from memory, those of two chunks stay in the second. */
+static void choose_chunk(cn_conv_plan *plan)
+{
+    const cn_conv *conv = &plan->conv;
+    cn__gradient *g = &plan->gradient;
+    g->chunk = cn__gradient_runs;
+    for (int64_t b = 0; b < g->blocks; b++)
+        g->chunk =
+            cn__min(g->chunk, cn__gradient_block / (g->block[b].vectors * plan->kernels->lanes));
+    g->ahead = g->block_tasks <= 2 && g->rows >= 32 &&
+               cn_conv_in_count(conv) + cn_conv_out_count(conv) >= ahead_floats;
+    if (g->ahead)
+        g->chunk =
+            cn__max(least_chunk, cn__min(g->chunk, chunk_floats / (g->rows + plan->columns)));
+    while (g->merged > 1 && copied_floats(plan, g->chunk) > cn__gradient_copied)
+        g->chunk /= 2;
+    if (conv->out[2] <= g->chunk) /* whole lines */
+        g->chunk -= g->chunk % conv->out[2];
+    g->copied = g->merged > 1 ? copied_floats(plan, g->chunk) : 0;
 }
 
 /* Tasks are as large as the cache allows, but enough; the pixels are cut into parts only where the
@@ -118,11 +204,13 @@ void cn__gradient_tasks(cn_conv_plan *plan)
     cn__gradient *g = &plan->gradient;
     bool depthwise = cn__conv_is_depthwise(conv);
     int64_t columns = depthwise ? conv->out_channels : plan->columns;
-    int64_t blocks = depthwise ? 1 : plan->blocks, line = g->rows * columns;
+    int64_t blocks = g->blocks, line = g->rows * columns;
     g->task_lines = cn__max(1, cn__min(g->lines, task_floats / line));
     g->task_blocks = cn__max(1, cn__min(blocks, task_floats / cn__max(1, line / blocks)));
     g->line_tasks = cn__ceil_div(g->lines, g->task_lines);
     g->block_tasks = cn__ceil_div(blocks, g->task_blocks);
+    if (!depthwise)
+        choose_chunk(plan);
     int64_t tasks = (depthwise ? 1 : conv->groups) * g->line_tasks * g->block_tasks;
     int64_t pixels = conv->batch * plan->phase[0].image_pixels;
     plan->parts = cn__max(1, cn__min(cn__ceil_div(wanted_tasks, tasks), pixels / least_part));

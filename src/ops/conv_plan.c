@@ -154,17 +154,16 @@ static cn_status plan_axis(cn_conv_plan *plan, int axis)
     return CN_OK;
 }
 
-cn_status cn__plan_blocks(const cn_conv_plan *plan, int64_t columns, int64_t widest,
-                          int64_t *blocks, cn__column_block **block, int64_t *packed_columns)
+cn_status cn__cut_columns(const cn_conv_plan *plan, int64_t columns, int64_t blocks,
+                          cn__column_block **block, int64_t *packed_columns)
 {
     int64_t lanes = plan->kernels->lanes, used = 0;
     int64_t vectors = cn__ceil_div(columns, lanes);
-    *blocks = cn__ceil_div(vectors, widest);
-    *block = cn__arena_alloc(plan->arena, (size_t)*blocks * sizeof **block);
+    *block = cn__arena_alloc(plan->arena, (size_t)blocks * sizeof **block);
     if (*block == NULL)
         return cn_error_status();
-    for (int64_t b = 0; b < *blocks; b++) {
-        int64_t end = vectors * (b + 1) / *blocks;
+    for (int64_t b = 0; b < blocks; b++) {
+        int64_t end = vectors * (b + 1) / blocks;
         (*block)[b] = (cn__column_block){.first = used * lanes,
                                          .columns = cn__min(end * lanes, columns) - used * lanes,
                                          .vectors = (int)(end - used),
@@ -173,6 +172,14 @@ cn_status cn__plan_blocks(const cn_conv_plan *plan, int64_t columns, int64_t wid
     }
     *packed_columns = vectors * lanes;
     return CN_OK;
+}
+
+cn_status cn__plan_blocks(const cn_conv_plan *plan, int64_t columns, int64_t widest,
+                          int64_t *blocks, cn__column_block **block, int64_t *packed_columns)
+{
+    int64_t vectors = cn__ceil_div(columns, plan->kernels->lanes);
+    *blocks = cn__ceil_div(vectors, widest);
+    return cn__cut_columns(plan, columns, *blocks, block, packed_columns);
 }
 
 static cn_status plan_phases(cn_conv_plan *plan)

@@ -58,6 +58,12 @@ typedef struct cn__gradient {
     } * inside;
     int64_t task_lines, line_tasks; /* lines of a task; tasks for all lines */
     int64_t task_blocks, block_tasks;
+    int64_t blocks; /* of columns, nearly equal numbers of vectors in each */
+    cn__column_block *block;
+    int64_t strip_rows[CN__MAX_VECTORS + 1]; /* rows of the tiles of so many vectors */
+    int64_t chunk;                           /* pixels that are summed at a time */
+    bool ahead;                              /* products ask for the next chunk's pixels */
+    int64_t copied; /* floats that a line of taps copies of a chunk's input at most */
 } cn__gradient;
 
 struct cn_conv_plan {
@@ -93,9 +99,7 @@ struct cn_conv_plan {
 
 enum {
     /* Pointers to input cells that a task keeps on its stack. */
-    cn__most_pointers = 1024,
-    /* Floats of the input that a task of a kernel gradient copies at a time. */
-    cn__gradient_copied = 4096
+    cn__most_pointers = 1024
 };
 
 /* The vectors of the widest tile. */
@@ -114,6 +118,9 @@ void cn__plan_weigh(cn_conv_plan *plan, const char *algorithm, double cycles);
  * `packed_columns` of whole vectors. */
 cn_status cn__plan_blocks(const cn_conv_plan *plan, int64_t columns, int64_t widest,
                           int64_t *blocks, cn__column_block **block, int64_t *packed_columns);
+/* The same for a given number of blocks. */
+cn_status cn__cut_columns(const cn_conv_plan *plan, int64_t columns, int64_t blocks,
+                          cn__column_block **block, int64_t *packed_columns);
 
 /* Kernel gradients: chooses the shape of the outer products and tells how many columns they have;
  * cuts them into tasks. */

@@ -1,4 +1,4 @@
-/* The tile, line, outer product and depthwise kernels: every entry of every instruction set the
+/* The tile, line, product and depthwise kernels: every entry of every instruction set the
  * processor has, at every number of columns, against sums in double; nothing may be written beside
  * the output.
  *
@@ -20,16 +20,18 @@ enum { widest = CN__MAX_VECTORS * 16, pitch = widest + 8 };
 
 typedef void (*entry_check)(const cn__kernels *k, int vectors, int rows);
 
-/* Calls `check` for all rows of all widths of all instruction sets. */
-static void for_entries(entry_check check, bool outer)
+/* Calls `check` for all rows of all widths of all instruction sets; `rows` is where the table tells
+ * the most rows. */
+static void for_entries(entry_check check, size_t rows)
 {
     const cn__kernels *tables[8];
     int count = cn__kernels_all(tables);
     test_seed();
     for (int t = 0; t < count; t++)
         for (int v = 1; v <= CN__MAX_VECTORS; v++) {
-            int most = outer ? tables[t]->outer_rows[v] : tables[t]->rows[v];
-            for (int r = 1; r <= most; r++)
+            int most[CN__MAX_VECTORS + 1];
+            memcpy(most, (const char *)tables[t] + rows, sizeof most);
+            for (int r = 1; r <= most[v]; r++)
                 for (int again = 0; again < 6; again++)
                     check(tables[t], v, r);
         }
@@ -199,6 +201,48 @@ static void check_outer(const cn__kernels *k, int vectors, int rows)
     free(values);
 }
 
+static void check_product(const cn__kernels *k, int vectors, int rows)
+{
+    enum { most_runs = 4, most_pixels = 20 };
+    int64_t width = vectors * k->lanes, columns = test_int(width - k->lanes + 1, width);
+    int64_t runs = test_int(0, most_runs);
+    float *a = test_floats(4096), *b = test_floats(4096);
+    cn__run run[most_runs];
+    static float out[CN__MAX_ROWS * pitch], before[CN__MAX_ROWS * pitch];
+    static double exact[CN__MAX_ROWS * pitch], magnitude[CN__MAX_ROWS * pitch];
+    cn__product product = {.runs = runs,
+                           .run = run,
+                           .a_at = test_int(0, 20),
+                           .b_at = test_int(0, 20),
+                           .a_step = test_int(1, 40),
+                           .b_step = test_int(1, 80),
+                           .out = out,
+                           .stride = pitch,
+                           .columns = columns,
+                           .accumulate = test_int(0, 1)};
+    for (int64_t i = 0; i < runs; i++) {
+        run[i] = (cn__run){a + test_int(0, 3000), b + test_int(0, 2000), test_int(1, most_pixels)};
+    }
+    fill_out(out, before);
+    k->product[vectors][rows](&product);
+    for (int r = 0; r < rows; r++)
+        for (int64_t n = 0; n < columns; n++) {
+            double sum = product.accumulate ? (double)before[r * pitch + n] : 0, size = fabs(sum);
+            for (int64_t i = 0; i < runs; i++)
+                for (int64_t p = 0; p < run[i].pixels; p++) {
+                    double each = (double)run[i].a[product.a_at + p * product.a_step + r] *
+                                  (double)run[i].b[product.b_at + p * product.b_step + n];
+                    sum += each;
+                    size += fabs(each);
+                }
+            exact[r * pitch + n] = sum;
+            magnitude[r * pitch + n] = size;
+        }
+    assert_rows(k, "product", vectors, rows, columns, out, before, exact, magnitude);
+    free(a);
+    free(b);
+}
+
 /* Nothing but the transposed values may be written. */
 static void check_transpose(const cn__kernels *k, int64_t rows, int64_t columns)
 {
@@ -274,19 +318,25 @@ static void test_spread(void **state)
 static void test_tiles(void **state)
 {
     (void)state;
-    for_entries(check_tile, false);
+    for_entries(check_tile, offsetof(cn__kernels, rows));
 }
 
 static void test_lines(void **state)
 {
     (void)state;
-    for_entries(check_line, false);
+    for_entries(check_line, offsetof(cn__kernels, rows));
 }
 
 static void test_outers(void **state)
 {
     (void)state;
-    for_entries(check_outer, true);
+    for_entries(check_outer, offsetof(cn__kernels, outer_rows));
+}
+
+static void test_products(void **state)
+{
+    (void)state;
+    for_entries(check_product, offsetof(cn__kernels, product_rows));
 }
 
 static void check_depthwise(const cn__kernels *k, int64_t channels, int64_t pixels)
@@ -365,8 +415,9 @@ static void test_depthwise(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tiles),  cmocka_unit_test(test_lines),
-        cmocka_unit_test(test_outers), cmocka_unit_test(test_transpose),
-        cmocka_unit_test(test_spread), cmocka_unit_test(test_depthwise)};
+        cmocka_unit_test(test_tiles),     cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_outers),    cmocka_unit_test(test_products),
+        cmocka_unit_test(test_transpose), cmocka_unit_test(test_spread),
+        cmocka_unit_test(test_depthwise)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
