@@ -59,7 +59,8 @@ typedef struct cn_conv_options {
     bool has_output_padding; /* transposed: output_padding is given (Keras' None if not) */
     int64_t output_padding[3];
     int64_t output_size[3]; /* transposed: this output size exactly, if not 0 */
-    bool direct_only;       /* as in cn_conv */
+    bool direct_only;       /* as in cn_conv, and most_scratch too */
+    int64_t most_scratch;
 } cn_conv_options;
 /* x (batch, spatial..., channels), kernel with the axes that ops.h tells. */
 CN_API cn_tensor *cn_op_conv(cn_tensor *x, cn_tensor *kernel, const cn_conv_options *options);

@@ -43,6 +43,8 @@ typedef struct cn_conv {
     int64_t before[3]; /* zero padding (transposed: crop) before the first position; may be < 0 */
     int64_t out[3];    /* extents of the output */
     bool direct_only;  /* every product is computed: no minimal filtering (see cn_conv_plan_new) */
+    int64_t
+        most_scratch; /* bytes of working memory that minimal filtering may take; 0 means 128 MiB */
 } cn_conv;
 
 typedef enum cn_padding {
@@ -117,11 +119,12 @@ typedef enum cn_conv_pass {
 typedef struct cn_conv_plan cn_conv_plan;
 
 /* The plan chooses the algorithm. Where it pays, convolutions and transposed convolutions without
- * dilation are computed by minimal filtering (Winograd's algorithms) along one or two of their
- * axes: with 1.3 to 4 times fewer multiplications, and with an error below 1e-5 of the largest
- * output for up to 512 channels, where the direct sum has some 3e-6. An infinity or NaN in the
- * input then spreads over the tiles of up to 5 x 5 outputs that read it. `direct_only`, or
- * CORNU_WINOGRAD=0 in the environment, forbids it. */
+ * dilation, and the gradients of their kernels (in one group), are computed by minimal filtering
+ * (Winograd's algorithms) along one or two of their axes: with 1.3 to 4 times fewer
+ * multiplications, and with an error below 1e-5 of the largest output for up to 512 channels, where
+ * the direct sum has some 3e-6. An infinity or NaN in the input then spreads over the tiles of up
+ * to 5 x 5 outputs that read it, or over all taps of a kernel gradient. It needs working memory, at
+ * most `most_scratch` bytes. `direct_only`, or CORNU_WINOGRAD=0 in the environment, forbids it. */
 CN_API cn_conv_plan *cn_conv_plan_new(const cn_conv *conv, cn_conv_pass pass);
 CN_API void cn_conv_plan_free(cn_conv_plan *plan);
 /* Which algorithm the plan chose, such as "direct" or "by phase". */

@@ -132,7 +132,8 @@ cn_status cn__conv_of(const cn_conv_options *options, const cn_shape *x, const c
                       .out_channels = options->transposed ? of_groups(kernel->dim[rank], groups)
                                                           : kernel->dim[rank + 1],
                       .groups = groups,
-                      .direct_only = options->direct_only};
+                      .direct_only = options->direct_only,
+                      .most_scratch = options->most_scratch};
     for (int i = 0; i < rank; i++) {
         conv->in[i] = x->dim[i + 1] < 0 ? cn__unknown_extent : x->dim[i + 1];
         conv->kernel[i] = kernel->dim[i];

@@ -450,6 +450,11 @@ cn_status cn_conv_check(const cn_conv *conv, bool transposed)
     CN__TRY(check_axes(conv, transposed, "cn_conv_check"));
     const char *operation = operation_name(conv->rank, transposed);
     CN__TRY(check_channels(conv, operation));
+    if (conv->most_scratch < 0)
+        return cn__fail(
+            CN_ERROR_ARGUMENT,
+            "%s: most_scratch must be a number of bytes, or 0 for 128 MiB, not %" PRId64, operation,
+            conv->most_scratch);
     for (int i = 0; i < conv->rank; i++) {
         char what[64];
         CN__TRY(check_amount(conv, transposed, i,

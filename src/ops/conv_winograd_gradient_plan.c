@@ -12,8 +12,7 @@ enum {
     most_chunk = 96,
     slice_tiles = 128, /* of a slice at least: adding slices up has to cost little */
     most_slices = 16,
-    shared_bytes = 48 << 20,   /* of a shared chunk, where there are several */
-    scratch_bytes = 128 << 20, /* altogether */
+    shared_bytes = 48 << 20, /* of a shared chunk, where there are several */
     most_slots = 32
 };
 
@@ -62,11 +61,11 @@ static void plan_slices(cn__winograd_conv *w)
 
 /* One chunk, whose sums need to be kept for one block at a time only, or, if it is too large,
  * several. */
-static void plan_shared(cn__winograd_conv *w)
+static void plan_shared(cn__winograd_conv *w, int64_t room)
 {
     cn__winograd_gradient *g = &w->gradient;
     int64_t most = shared_bytes / tile_bytes(w, w->parts);
-    bool kept = g->blocks * g->block_sums * (int64_t)sizeof(float) < scratch_bytes - shared_bytes;
+    bool kept = g->blocks * g->block_sums < room - shared_bytes / (int64_t)sizeof(float);
     g->shared = true;
     g->slices = 1;
     g->chunk = kept && w->tiles > most ? equal_chunks(w->tiles, cn__max(1, most)) : w->tiles;
@@ -104,7 +103,7 @@ static cn_status plan_with(cn_conv_plan *plan, const cn__winograd *kernels, cons
     if (g->blocks / w->parts * g->block_sums * (int64_t)sizeof(float) <= own_bytes)
         plan_slices(w);
     else
-        plan_shared(w);
+        plan_shared(w, cn__winograd_room(plan));
     side_memory(w, &g->in);
     side_memory(w, &g->out);
     if (g->shared) {
@@ -114,7 +113,7 @@ static cn_status plan_with(cn_conv_plan *plan, const cn__winograd *kernels, cons
     g->slot_floats = g->shared ? (g->chunks == 1 ? g->block_sums : 0) : g->in.size + g->out.size;
     g->slots = cn__min(cn__default_threads(), most_slots);
     g->slots = cn__min(g->slots, g->shared ? g->blocks : g->slice_tasks);
-    int64_t room = scratch_bytes / (int64_t)sizeof(float) - shared_floats(g);
+    int64_t room = cn__winograd_room(plan) - shared_floats(g);
     if (g->slot_floats > 0)
         g->slots = cn__min(g->slots, room / g->slot_floats);
     if (room >= 0 && g->slots > 0)

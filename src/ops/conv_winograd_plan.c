@@ -10,7 +10,8 @@ enum {
     least_chunk = 24,
     most_chunk = 48,
     round_bytes = 1 << 20,     /* of the windows that are transformed together, at most */
-    scratch_bytes = 128 << 20, /* of all tasks: fewer run together if this is not enough */
+    scratch_bytes = 128 << 20, /* of all tasks, if the convolution does not tell: fewer run together
+                                  if this is not enough */
     wanted_chunks = 8,
     /* The most products in a sum at one of 6 x 6 points, and of 6 points along one axis: the error
      * grows with their number, and with more comes near to the bound of ops.h. Fewer points have a
@@ -21,6 +22,12 @@ enum {
     far_floats = 1 << 20,      /* of an input that does not stay in the caches */
     most_slots = 32
 };
+
+int64_t cn__winograd_room(const cn_conv_plan *plan)
+{
+    int64_t bytes = plan->conv.most_scratch;
+    return (bytes != 0 ? bytes : scratch_bytes) / (int64_t)sizeof(float);
+}
 
 bool cn__winograd_possible(const cn_conv_plan *plan)
 {
@@ -100,7 +107,7 @@ static cn_status plan_memory(const cn_conv_plan *plan, cn__winograd_conv *w)
     w->chunk_floats = w->round_inputs * w->points * w->in_step;
     w->slot_floats = (w->rounds > 1 ? w->phases * w->blocks : 1) * w->points * w->sum_step +
                      (w->shared ? 0 : w->chunk_floats);
-    int64_t room = scratch_bytes / (int64_t)sizeof(float);
+    int64_t room = cn__winograd_room(plan);
     room -= w->shared ? w->chunks * w->chunk_floats : 0;
     w->slots = cn__min(w->tasks, cn__min(most_slots, cn__default_threads()));
     w->slots = cn__min(w->slots, room / w->slot_floats);

@@ -126,6 +126,8 @@ typedef struct cn__winograd_choice {
 typedef cn_status cn__winograd_try(cn_conv_plan *plan, const cn__winograd *kernels,
                                    const bool filtered[3], cn__winograd_choice *best);
 
+/* Floats of working memory that may be taken. */
+int64_t cn__winograd_room(const cn_conv_plan *plan);
 /* False if minimal filtering is forbidden or cannot compute this. */
 bool cn__winograd_possible(const cn_conv_plan *plan);
 /* Begins a plan: the algorithm and its points along the axes. NULL if memory is short. */

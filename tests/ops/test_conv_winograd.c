@@ -307,6 +307,40 @@ static void test_choice(void **state)
     assert_string_not_equal(algorithm(&other, false), name);
 }
 
+/* Working memory as given, down to where nothing but the direct sum fits it. */
+static void test_scratch(void **state)
+{
+    (void)state;
+    const cn_conv_pass passes[] = {CN_CONV_FORWARD, CN_CONV_TRANSPOSE, CN_CONV_KERNEL_GRADIENT};
+    cn_conv conv = {.rank = 2,
+                    .batch = 2,
+                    .in_channels = 128,
+                    .out_channels = 128,
+                    .in = {56, 56},
+                    .kernel = {3, 3},
+                    .before = {1, 1},
+                    .out = {56, 56}};
+    for (size_t p = 0; p < CN__COUNT(passes); p++) {
+        bool filtered = false, direct = false;
+        for (conv.most_scratch = 64 << 20; conv.most_scratch > 0; conv.most_scratch /= 4) {
+            cn_conv_plan *plan = cn_conv_plan_new(&conv, passes[p]);
+            assert_non_null(plan);
+            bool filters = strcmp(cn_conv_plan_algorithm(plan), name) == 0;
+            if (filters)
+                assert_in_range(cn_conv_plan_scratch_bytes(plan), 0, conv.most_scratch);
+            filtered |= filters;
+            direct |= !filters;
+            cn_conv_plan_free(plan);
+        }
+        assert_true(filtered && direct);
+    }
+    conv.most_scratch = -1;
+    assert_null(cn_conv_plan_new(&conv, CN_CONV_FORWARD));
+    assert_string_equal(cn_error_message(), "conv2d: most_scratch must be a number of bytes, or 0 "
+                                            "for 128 MiB, not -1");
+    cn_clear_error();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -314,6 +348,7 @@ int main(void)
         cmocka_unit_test(test_merged),  cmocka_unit_test(test_deep),
         cmocka_unit_test(test_adjoint), cmocka_unit_test(test_clamp),
         cmocka_unit_test(test_threads), cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_scratch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
