@@ -7,9 +7,9 @@
 
 enum {
     cn__gradient_runs = 256, /* pixels of a chunk at most */
-    cn__gradient_block =
-        8192, /* floats of a block of columns of a chunk: two thirds of the cache */
-    cn__gradient_copied = 8192, /* floats of input lines that a chunk copies */
+    /* Floats of a block of columns of a chunk: two thirds of the first-level cache. */
+    cn__gradient_block = 8192,
+    cn__gradient_copied = 8192, /* floats of input lines that are copied at a time */
     cn__gradient_whole = 1024   /* lines of at most so many floats are copied whole */
 };
 

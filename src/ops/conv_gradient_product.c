@@ -9,35 +9,48 @@
 
 #include "ops/conv_gradient.h"
 
-enum { known_bits = 6, known_copies = 1 << known_bits, most_regions = 16, most_lanes = 16 };
+enum {
+    known_bits = 6,
+    known_copies = 1 << known_bits,
+    most_regions = 16,
+    most_lanes = 16,
+    cache_line = 64
+};
 
-/* What the products of a line have in common. */
+/* Memory that the next chunk reads. */
+typedef struct region {
+    uintptr_t at, end;
+} region;
+
+/* A copy of what some pixels of a line read. */
+typedef struct copy {
+    const float *row; /* NULL: none */
+    int64_t x, pixels;
+    const float *values;
+} copy;
+
+/* What a task goes through line by line of its taps, chunk by chunk. */
 typedef struct job {
     const cn__gradient_work *work;
     const cn_conv_plan *plan;
-    int64_t tz, ty, tx;          /* the line's first tap */
     const float *in_end, *b_end; /* of the arrays */
     int64_t rows, columns;       /* of the product */
     int64_t a_step, b_step;
-    bool direct;   /* merged: lines inside the image are read where they are */
-    int64_t apart; /* merged: a run's pixels along the line, and how many cells it goes on */
-    int64_t cells;
-    int64_t pixels;
-    bool first; /* line of the task */
-    int64_t regions, asked;
-    struct region {
-        uintptr_t at, end;
-    } region[most_regions + 1];
-    bool ends; /* a vector of b may reach behind the end of its array */
-    int64_t runs;
+    int64_t apart, cells; /* a run's pixels along the output's line, and along the input's */
+    bool direct;          /* merged lines inside the image are read where they are */
+
+    int64_t tz, ty, tx; /* the line's first tap */
+    bool first;         /* it is the task's first line */
+    bool ends;          /* a vector of b may reach behind the end of its array */
+    int64_t runs, pixels;
     cn__run run[cn__gradient_runs];
-    struct copy {
-        const float *row; /* NULL: none */
-        int64_t x, pixels;
-        const float *copy;
-    } known[known_copies];
+
+    int64_t regions, asked;
+    region region[most_regions];
+
+    copy known[known_copies];
     int64_t copied;
-    float copies[cn__gradient_copied + CN__MAX_VECTORS * 16];
+    float copies[cn__gradient_copied + CN__MAX_VECTORS * most_lanes];
 } job;
 
 /* The widest block: as far as the last vectors may reach. */
@@ -85,17 +98,17 @@ static const float *copy_cells(job *j, const float *row, int64_t cell, int64_t c
     int64_t left = cn__max(-cell, 0), right = cn__max(conv->in[2] - cell, 0);
     int64_t first = cn__min(cells, step == 1 ? left : cn__ceil_div(left, step));
     int64_t end = cn__max(first, cn__min(cells, step == 1 ? right : cn__ceil_div(right, step)));
-    float *copy = j->copies + j->copied;
-    memset(copy, 0, (size_t)(first * depth) * sizeof(float));
+    float *to = j->copies + j->copied;
+    memset(to, 0, (size_t)(first * depth) * sizeof(float));
     if (j->direct)
-        memcpy(copy + first * depth, row + (cell + first) * depth,
+        memcpy(to + first * depth, row + (cell + first) * depth,
                (size_t)((end - first) * depth) * sizeof(float));
     else
         copy_channels(j, row + (cell + first * step) * channels, step * channels, end - first,
-                      copy + first * depth);
-    memset(copy + end * depth, 0, (size_t)((cells - end) * depth) * sizeof(float));
+                      to + first * depth);
+    memset(to + end * depth, 0, (size_t)((cells - end) * depth) * sizeof(float));
     j->copied += cells * depth;
-    return copy;
+    return to;
 }
 
 /* A run of pixels from x on that reads a copy, perhaps one that is there already. */
@@ -105,10 +118,10 @@ static void add_copied(job *j, const float *row, const float *gradient, int64_t 
     int64_t cell = x * conv->stride[2] - conv->before[2];
     int64_t cells = (pixels - 1) * j->cells + j->plan->gradient.merged;
     uint64_t hash = ((uint64_t)(uintptr_t)row + (uint64_t)x) * 0x9E3779B97F4A7C15u;
-    struct copy *known = &j->known[hash >> (64 - known_bits)];
+    copy *known = &j->known[hash >> (64 - known_bits)];
     if (known->row != row || known->x != x || known->pixels != pixels)
-        *known = (struct copy){row, x, pixels, copy_cells(j, row, cell, cells)};
-    add_run(j, known->copy, gradient + x * conv->out_channels, pixels);
+        *known = (copy){row, x, pixels, copy_cells(j, row, cell, cells)};
+    add_run(j, known->values, gradient + x * conv->out_channels, pixels);
 }
 
 /* The pixels x to `end` of a line for all taps of its kernel line. */
@@ -185,6 +198,7 @@ static void visit_lines(job *j, cn__pixel at, int64_t pixels, line_visit visit)
     }
 }
 
+/* Lists the runs of `pixels` pixels from `at` on. */
 static void list_runs(job *j, cn__pixel at, int64_t pixels)
 {
     const cn__gradient *g = &j->plan->gradient;
@@ -200,9 +214,10 @@ static void list_runs(job *j, cn__pixel at, int64_t pixels)
 static void add_region(job *j, const float *from, const float *to)
 {
     if (from < to && j->regions < most_regions)
-        j->region[j->regions++] = (struct region){(uintptr_t)from, (uintptr_t)to};
+        j->region[j->regions++] = (region){(uintptr_t)from, (uintptr_t)to};
 }
 
+/* What a line reads of the input, and of the gradient: once for all lines of the task. */
 static void add_ahead(job *j, const float *row, const float *gradient, int64_t x, int64_t end)
 {
     const cn_conv *conv = &j->plan->conv;
@@ -214,18 +229,18 @@ static void add_ahead(job *j, const float *row, const float *gradient, int64_t x
         add_region(j, gradient + x * conv->out_channels, gradient + end * conv->out_channels);
 }
 
-/* Has the next product ask for a line of the regions at each pixel. */
+/* Has the product ask for a line of the regions at each pixel. */
 static void ask(job *j, cn__product *product)
 {
-    struct region *r = &j->region[j->asked];
+    product->ahead = (const char *)product->out;
     product->ahead_step = 0;
-    product->ahead = (const char *)r->at;
-    if (j->asked >= j->regions)
+    if (j->asked == j->regions)
         return;
-    product->ahead_step = 64;
-    r->at += 64 * (uintptr_t)j->pixels;
-    if (r->at >= r->end)
-        j->asked++;
+    region *r = &j->region[j->asked];
+    product->ahead = (const char *)r->at;
+    product->ahead_step = cache_line;
+    r->at += (uintptr_t)(cache_line * j->pixels);
+    j->asked += r->at >= r->end;
 }
 
 /* ---- the products ---- */
@@ -237,21 +252,24 @@ typedef struct tail {
     float copies[most_lanes * CN__MAX_VECTORS * most_lanes];
 } tail;
 
+/* Has a block's product read them. */
 static void cut_tail(const job *j, const cn__column_block *b, cn__product *product, tail *t)
 {
     int64_t runs = 0, width = b->vectors * j->plan->kernels->lanes;
-    float *copy = t->copies;
+    float *to = t->copies;
     for (int64_t r = 0; r < j->runs; r++) {
         cn__run run = j->run[r];
-        const float *last = run.b + b->first + (run.pixels - 1) * j->b_step;
-        for (; run.pixels > 0 && j->b_end - last < width; last -= j->b_step, copy += width) {
+        run.b += b->first;
+        const float *last = run.b + (run.pixels - 1) * j->b_step;
+        for (; run.pixels > 0 && j->b_end - last < width; last -= j->b_step, to += width) {
             run.pixels--;
-            memcpy(copy, last, (size_t)b->columns * sizeof(float));
-            t->run[runs++] = (cn__run){run.a + run.pixels * j->a_step, copy - b->first, 1};
+            memcpy(to, last, (size_t)b->columns * sizeof(float));
+            t->run[runs++] = (cn__run){run.a + run.pixels * j->a_step, to, 1};
         }
         if (run.pixels > 0)
             t->run[runs++] = run;
     }
+    product->b_at = 0;
     product->run = t->run;
     product->runs = runs;
 }
