@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "ops/conv_depthwise.h"
 #include "ops/conv_fold.h"
 #include "ops/conv_plan.h"
 #include "ops/conv_winograd.h"
@@ -110,18 +111,6 @@ static void pack_task(void *context, size_t index)
                packed_block(plan, c->packed, phase, group, block));
 }
 
-static void pack_depthwise(const cn_conv_plan *plan, const float *kernel, float *packed)
-{
-    int64_t channels = plan->conv.out_channels;
-    for (int64_t p = 0; p < plan->phases; p++) {
-        const cn__conv_phase *phase = &plan->phase[p];
-        for (int64_t t = 0; t < phase->taps; t++)
-            memcpy(packed + phase->packed + t * channels,
-                   kernel + kernel_tap(plan, phase, t) * channels,
-                   (size_t)channels * sizeof(float));
-    }
-}
-
 void cn_conv_plan_pack(const cn_conv_plan *plan, const float *kernel, float *packed, cn_pool *pool)
 {
     if (plan->packed_floats == 0)
@@ -134,8 +123,8 @@ void cn_conv_plan_pack(const cn_conv_plan *plan, const float *kernel, float *pac
         cn__fold_pack(plan, kernel, packed, pool);
         return;
     }
-    if (cn__conv_is_depthwise(&plan->conv)) {
-        pack_depthwise(plan, kernel, packed);
+    if (plan->depthwise != NULL) {
+        cn__depthwise_pack(plan, kernel, packed);
         return;
     }
     pack_context context = {plan, kernel, packed};
@@ -341,31 +330,6 @@ static void run_tile_task(const run_context *c, const cn__conv_phase *phase, int
     } while (more);
 }
 
-static void run_depthwise_task(const run_context *c, const cn__conv_phase *phase, int64_t first,
-                               int64_t end)
-{
-    enum { most = 16 };
-    const cn_conv_plan *plan = c->plan;
-    const float *in[cn__most_pointers];
-    float *out[most];
-    int64_t pixels = cn__min(most, cn__most_pointers / cn__max(1, phase->taps));
-    panel all = {.taps = phase->taps, .depth = 1};
-    cn__depthwise work = {.taps = phase->taps,
-                          .channels = plan->conv.out_channels,
-                          .in = in,
-                          .weights = c->packed + phase->packed,
-                          .start = c->bias,
-                          .out = out,
-                          .low = c->clamp.low,
-                          .high = c->clamp.high};
-    cn__pixel pixel = cn__pixel_at(phase, first);
-    for (int64_t m = first; m < end; m += pixels) {
-        work.pixels = cn__min(pixels, end - m);
-        point_pixels(plan, phase, c->in, c->out, &all, work.pixels, &pixel, in, out);
-        plan->kernels->depthwise(&work);
-    }
-}
-
 /* Tasks are numbered by phase, group, block, pixels. */
 static void run_task(void *context, size_t index)
 {
@@ -380,10 +344,6 @@ static void run_task(void *context, size_t index)
     int64_t chunks = cn__ceil_div(pixels, plan->chunk_pixels);
     int64_t first = task % chunks * plan->chunk_pixels;
     int64_t end = cn__min(first + plan->chunk_pixels, pixels);
-    if (cn__conv_is_depthwise(&plan->conv)) {
-        run_depthwise_task(c, phase, first, end);
-        return;
-    }
     int64_t block = task / chunks % plan->blocks, group = task / chunks / plan->blocks;
     run_tile_task(c, phase, group, &plan->block[block], first, end);
 }
@@ -401,6 +361,10 @@ void cn_conv_plan_run(const cn_conv_plan *plan, const float *in, const float *pa
         cn__fold_run(plan, in, packed, bias, limits, out, pool);
         return;
     }
+    if (plan->depthwise != NULL) {
+        cn__depthwise_run(plan, in, packed, bias, limits, out, pool);
+        return;
+    }
     run_context context = {.plan = plan,
                            .in = in,
                            .packed = (float *)(uintptr_t)packed, /* read only */
@@ -416,7 +380,7 @@ static bool each_block_once(const cn_conv_plan *plan)
     for (int64_t p = 0; p < plan->phases; p++)
         if (plan->conv.batch * plan->phase[p].image_pixels > plan->chunk_pixels)
             return false;
-    return !cn__conv_is_depthwise(&plan->conv) && plan->packed_floats > 0;
+    return plan->depthwise == NULL && plan->packed_floats > 0;
 }
 
 void cn_conv_plan_pack_and_run(const cn_conv_plan *plan, const float *in, const float *kernel,

@@ -101,10 +101,7 @@ static cn_status find_inside(cn_conv_plan *plan)
 
 cn_status cn__gradient_shape(cn_conv_plan *plan, int64_t *columns)
 {
-    if (cn__conv_is_depthwise(&plan->conv))
-        plan->gradient = (cn__gradient){.merged = 1, .lines = plan->phase[0].taps, .rows = 1};
-    else
-        choose_shape(plan);
+    choose_shape(plan);
     *columns = plan->gradient.swapped ? plan->gradient.rows : plan->columns;
     return find_inside(plan);
 }
@@ -116,14 +113,12 @@ void cn__gradient_tasks(cn_conv_plan *plan)
 {
     const cn_conv *conv = &plan->conv;
     cn__gradient *g = &plan->gradient;
-    bool depthwise = cn__conv_is_depthwise(conv);
-    int64_t columns = depthwise ? conv->out_channels : plan->columns;
-    int64_t blocks = depthwise ? 1 : plan->blocks, line = g->rows * columns;
+    int64_t blocks = plan->blocks, line = g->rows * plan->columns;
     g->task_lines = cn__max(1, cn__min(g->lines, task_floats / line));
     g->task_blocks = cn__max(1, cn__min(blocks, task_floats / cn__max(1, line / blocks)));
     g->line_tasks = cn__ceil_div(g->lines, g->task_lines);
     g->block_tasks = cn__ceil_div(blocks, g->task_blocks);
-    int64_t tasks = (depthwise ? 1 : conv->groups) * g->line_tasks * g->block_tasks;
+    int64_t tasks = conv->groups * g->line_tasks * g->block_tasks;
     int64_t pixels = conv->batch * plan->phase[0].image_pixels;
     plan->parts = cn__max(1, cn__min(cn__ceil_div(wanted_tasks, tasks), pixels / least_part));
     plan->tasks = tasks * plan->parts;

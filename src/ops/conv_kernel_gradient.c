@@ -7,7 +7,7 @@
  * zeros. */
 #include <string.h>
 
-#include "ops/conv_plan.h"
+#include "ops/conv_depthwise.h"
 
 enum {
     chunk = 128, /* pixels whose pointers are gathered at a time */
@@ -238,27 +238,6 @@ static void add_line(const context *c, int64_t line, int64_t group, int64_t bloc
     }
 }
 
-static void add_line_depthwise(const context *c, int64_t line, int64_t first, int64_t end,
-                               bool accumulate, float *sums)
-{
-    int64_t channels = c->plan->conv.out_channels;
-    float *out = sums + line * channels;
-    place at = place_of(c, line, 0);
-    gathered found;
-    if (!accumulate)
-        memset(out, 0, (size_t)channels * sizeof(float));
-    gather(c, &at, first, end, &found);
-    c->plan->kernels->depthwise_gradient(
-        &(cn__depthwise_gradient){found.count, channels, found.in, found.gradient, out});
-}
-
-/* As many pixels as stay in the first-level cache while all taps read them. */
-static int64_t depthwise_chunk(int64_t channels)
-{
-    enum { floats = 4096 };
-    return cn__max(8, cn__min(chunk, floats / channels));
-}
-
 /* Tasks are numbered by part, group, lines, blocks. Those of a part follow each other, so that its
  * pixels stay in the cache. */
 static void gradient_task(void *opaque, size_t index)
@@ -266,8 +245,7 @@ static void gradient_task(void *opaque, size_t index)
     const context *c = opaque;
     const cn_conv_plan *plan = c->plan;
     const cn__gradient *g = &plan->gradient;
-    bool depthwise = cn__conv_is_depthwise(&plan->conv);
-    int64_t task = (int64_t)index, groups = depthwise ? 1 : plan->conv.groups;
+    int64_t task = (int64_t)index, groups = plan->conv.groups;
     int64_t block = task % g->block_tasks * g->task_blocks;
     task /= g->block_tasks;
     int64_t line = task % g->line_tasks * g->task_lines;
@@ -278,14 +256,10 @@ static void gradient_task(void *opaque, size_t index)
     int64_t pixels = plan->conv.batch * plan->phase[0].image_pixels;
     int64_t first = pixels * part / plan->parts, end = pixels * (part + 1) / plan->parts;
     float *sums = c->sums + part * c->kernel_floats;
-    int64_t step = depthwise ? depthwise_chunk(plan->conv.out_channels) : chunk;
     for (int64_t m = first, next; m < end; m = next) {
-        next = cn__min(m + step, end);
+        next = cn__min(m + chunk, end);
         for (int64_t l = line; l < end_line; l++)
-            if (depthwise)
-                add_line_depthwise(c, l, m, next, m > first, sums);
-            else
-                add_line(c, l, group, block, end_block, m, next, m > first, sums);
+            add_line(c, l, group, block, end_block, m, next, m > first, sums);
     }
 }
 
@@ -315,6 +289,12 @@ void cn_conv_plan_kernel_gradient(const cn_conv_plan *plan, const float *in,
                                   cn_pool *pool)
 {
     bool transposed = plan->pass == CN_CONV_TRANSPOSE_KERNEL_GRADIENT;
+    if (plan->depthwise != NULL) {
+        cn__depthwise_kernel_gradient(plan, transposed ? out_gradient : in,
+                                      transposed ? in : out_gradient, kernel_gradient, scratch,
+                                      pool);
+        return;
+    }
     context c = {.plan = plan,
                  .in = transposed ? out_gradient : in,
                  .gradient = transposed ? in : out_gradient,
