@@ -79,24 +79,30 @@ typedef struct cn__product {
 } cn__product;
 typedef void (*cn__product_kernel)(const cn__product *product);
 
-/* Depthwise: out[m][c] = clamp(start[c] + sum over t of in[t][m][c] * w[t][c]) for c < channels. */
+/* Depthwise: for r < rows, m < columns and each channel c
+ *     out[r][m][c] = clamp(start[c] + sum over l < lines, t < taps of in[l][r][cell][c] *
+ * w[l][t][c]), cell = first + m * step + t * gap, leaving out the lines that are NULL and the cells
+ * outside 0 <= cell < width: the padding. The gradient of the weights takes the same members and
+ * adds to them the sum over r and m of in[l][r][cell][c] * out[r][m][c].
+ *
+ * The weights lie as the vectors use them: [vector][lines][taps][lanes]. Where the channels do not
+ * fill the last vector it is that of the last `lanes` channels; of fewer channels than `lanes`, the
+ * rest of the lanes means nothing. */
 typedef struct cn__depthwise {
-    int64_t taps, pixels, channels;
-    const float *const *in; /* [taps][pixels] */
-    const float *weights;   /* [taps][channels] */
-    const float *start;     /* [channels]; NULL for zeros */
-    float *const *out;      /* [pixels] */
+    int64_t channels;
+    int64_t rows, columns; /* at most cn__depthwise_rows rows */
+    int64_t lines, taps;
+    const float *const *in; /* [lines][cn__depthwise_rows]: where lines of cells begin */
+    const float *in_end;    /* of the whole input */
+    int64_t width, cell;    /* cells of a line, floats from one to the next */
+    int64_t first, step, gap;
+    float *const *out; /* [rows] */
+    int64_t out_step;  /* floats from m to m + 1 */
+    float *weights;
+    const float *start; /* [channels]; NULL for zeros */
     float low, high;
 } cn__depthwise;
-
-/* Depthwise kernel gradient: out[c] += sum over p < pixels of a[p][c] * b[p][c] for c < channels.
- */
-typedef struct cn__depthwise_gradient {
-    int64_t pixels, channels;
-    const float *const *a; /* [pixels] */
-    const float *const *b; /* [pixels] */
-    float *out;            /* [channels] */
-} cn__depthwise_gradient;
+enum { cn__depthwise_rows = 4 };
 
 /* Adds parts of the rows of a matrix to where they belong: for r < rows and each piece
  *     to[r * step + n] += sums[r * width + from + n] for n < count.
@@ -182,7 +188,7 @@ typedef struct cn__kernels {
     const cn__outer_kernel (*outer)[CN__MAX_ROWS + 1];
     const cn__product_kernel (*product)[CN__MAX_ROWS + 1];
     void (*depthwise)(const cn__depthwise *depthwise);
-    void (*depthwise_gradient)(const cn__depthwise_gradient *gradient);
+    void (*depthwise_gradient)(const cn__depthwise *depthwise);
     void (*spread)(const cn__spread *spread);
     const cn__winograd *winograd; /* [CN__WINOGRAD_COUNT] */
 

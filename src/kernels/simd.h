@@ -96,6 +96,17 @@ static inline cn__v cn__splat(float value)
     return value - (cn__v){0};
 }
 
+/* Keeps a value, or a pointer, in its register: otherwise the compiler loads a value again at each
+ * use, and makes a pointer for each of many sums of strides. */
+#if defined(__x86_64__)
+#define CN__KEEP(value) __asm__("" : "+v"(value))
+#elif defined(__aarch64__)
+#define CN__KEEP(value) __asm__("" : "+w"(value))
+#else
+#define CN__KEEP(value) (void)0
+#endif
+#define CN__KEEP_POINTER(pointer) __asm__("" : "+r"(pointer))
+
 /* mask ? a : b, lane by lane. */
 static inline cn__v cn__select(cn__vi mask, cn__v a, cn__v b)
 {

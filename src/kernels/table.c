@@ -10,7 +10,7 @@ extern const cn__outer_kernel CN__K(outer)[CN__MAX_VECTORS + 1][CN__MAX_ROWS + 1
 extern const cn__product_kernel CN__K(product)[CN__MAX_VECTORS + 1][CN__MAX_ROWS + 1];
 extern const cn__winograd CN__K(winograd)[CN__WINOGRAD_COUNT];
 void CN__K(depthwise)(const cn__depthwise *);
-void CN__K(depthwise_gradient)(const cn__depthwise_gradient *);
+void CN__K(depthwise_gradient)(const cn__depthwise *);
 void CN__K(spread)(const cn__spread *);
 float CN__K(peak)(int64_t, double *);
 double CN__K(sum)(const float *, int64_t);

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "ops/conv_depthwise.h"
 #include "ops/conv_fold.h"
 #include "ops/conv_line.h"
 #include "ops/conv_plan.h"
@@ -113,18 +114,6 @@ static void pack_task(void *context, size_t index)
                packed_block(plan, c->packed, phase, group, block));
 }
 
-static void pack_depthwise(const cn_conv_plan *plan, const float *kernel, float *packed)
-{
-    int64_t channels = plan->conv.out_channels;
-    for (int64_t p = 0; p < plan->phases; p++) {
-        const cn__conv_phase *phase = &plan->phase[p];
-        for (int64_t t = 0; t < phase->taps; t++)
-            memcpy(packed + phase->packed + t * channels,
-                   kernel + kernel_tap(plan, phase, t) * channels,
-                   (size_t)channels * sizeof(float));
-    }
-}
-
 void cn_conv_plan_pack(const cn_conv_plan *plan, const float *kernel, float *packed, cn_pool *pool)
 {
     if (plan->packed_floats == 0)
@@ -137,8 +126,8 @@ void cn_conv_plan_pack(const cn_conv_plan *plan, const float *kernel, float *pac
         cn__fold_pack(plan, kernel, packed, pool);
         return;
     }
-    if (cn__conv_is_depthwise(&plan->conv)) {
-        pack_depthwise(plan, kernel, packed);
+    if (plan->depthwise != NULL) {
+        cn__depthwise_pack(plan, kernel, packed);
         return;
     }
     pack_context context = {plan, kernel, packed};
@@ -370,51 +359,22 @@ static void run_tile_task(const run_context *c, const cn__conv_phase *phase, int
     } while (more);
 }
 
-static void run_depthwise_task(const run_context *c, const cn__conv_phase *phase, int64_t first,
-                               int64_t end)
-{
-    enum { most = 16 };
-    const cn_conv_plan *plan = c->plan;
-    const float *in[cn__most_pointers];
-    float *out[most];
-    int64_t pixels = cn__min(most, cn__most_pointers / cn__max(1, phase->taps));
-    panel all = {.taps = phase->taps, .depth = 1};
-    cn__depthwise work = {.taps = phase->taps,
-                          .channels = plan->conv.out_channels,
-                          .in = in,
-                          .weights = c->packed + phase->packed,
-                          .start = c->bias,
-                          .out = out,
-                          .low = c->clamp.low,
-                          .high = c->clamp.high};
-    cn__pixel pixel = cn__pixel_at(phase, first);
-    for (int64_t m = first; m < end; m += pixels) {
-        work.pixels = cn__min(pixels, end - m);
-        point_pixels(plan, phase, c->in, c->out, &all, work.pixels, &pixel, in, out);
-        plan->kernels->depthwise(&work);
-    }
-}
-
 /* Tasks are numbered by phase, group and block, and by chunks of pixels outside or inside these. */
 static void run_task(void *context, size_t index)
 {
     const run_context *c = context;
     const cn_conv_plan *plan = c->plan;
-    bool depthwise = cn__conv_is_depthwise(&plan->conv);
-    int64_t blocks = depthwise ? 1 : plan->blocks, groups = depthwise ? 1 : plan->conv.groups;
-    int64_t task = (int64_t)index, parts = plan->phases * groups * blocks;
+    int64_t task = (int64_t)index, groups = plan->conv.groups;
+    int64_t parts = plan->phases * groups * plan->blocks;
     int64_t chunk = plan->chunk_first ? task / parts : task % plan->chunks;
     int64_t part = plan->chunk_first ? task % parts : task / plan->chunks;
-    const cn__conv_phase *phase = &plan->phase[part / blocks / groups];
+    const cn__conv_phase *phase = &plan->phase[part / plan->blocks / groups];
     int64_t pixels = plan->conv.batch * phase->image_pixels;
     int64_t first = chunk * plan->chunk_pixels;
     int64_t end = cn__min(first + plan->chunk_pixels, pixels);
-    if (first >= end)
-        return;
-    if (depthwise)
-        run_depthwise_task(c, phase, first, end);
-    else
-        run_tile_task(c, phase, part / blocks % groups, &plan->block[part % blocks], first, end);
+    if (first < end)
+        run_tile_task(c, phase, part / plan->blocks % groups, &plan->block[part % plan->blocks],
+                      first, end);
 }
 
 void cn_conv_plan_run(const cn_conv_plan *plan, const float *in, const float *packed,
@@ -434,6 +394,10 @@ void cn_conv_plan_run(const cn_conv_plan *plan, const float *in, const float *pa
         cn__fold_run(plan, in, packed, bias, limits, out, pool);
         return;
     }
+    if (plan->depthwise != NULL) {
+        cn__depthwise_run(plan, in, packed, bias, limits, out, pool);
+        return;
+    }
     run_context context = {.plan = plan,
                            .in = in,
                            .packed = (float *)(uintptr_t)packed, /* read only */
@@ -446,7 +410,7 @@ void cn_conv_plan_run(const cn_conv_plan *plan, const float *in, const float *pa
 /* True if each part of the kernel is used by one task only. */
 static bool each_block_once(const cn_conv_plan *plan)
 {
-    return plan->chunks == 1 && !cn__conv_is_depthwise(&plan->conv) && plan->packed_floats > 0;
+    return plan->chunks == 1 && plan->depthwise == NULL && plan->packed_floats > 0;
 }
 
 void cn_conv_plan_pack_and_run(const cn_conv_plan *plan, const float *in, const float *kernel,

@@ -162,15 +162,8 @@ cn_status cn__gradient_shape(cn_conv_plan *plan, int64_t *columns)
     g->inside = cn__arena_alloc(plan->arena, (size_t)taps * sizeof *g->inside);
     if (g->inside == NULL)
         return cn_error_status();
-    if (cn__conv_is_depthwise(&plan->conv)) {
-        g->merged = g->rows = g->blocks = 1;
-        g->lines = plan->phase[0].taps;
-        find_inside(plan);
-    } else {
-        choose_shape(plan);
-        CN__TRY(choose_tiles(plan));
-    }
-    return CN_OK;
+    choose_shape(plan);
+    return choose_tiles(plan);
 }
 
 /* A chunk's block of columns stays in the first-level cache; where a task reads nearly all of its
@@ -202,16 +195,13 @@ void cn__gradient_tasks(cn_conv_plan *plan)
 {
     const cn_conv *conv = &plan->conv;
     cn__gradient *g = &plan->gradient;
-    bool depthwise = cn__conv_is_depthwise(conv);
-    int64_t columns = depthwise ? conv->out_channels : plan->columns;
-    int64_t blocks = g->blocks, line = g->rows * columns;
+    int64_t blocks = g->blocks, line = g->rows * plan->columns;
     g->task_lines = cn__max(1, cn__min(g->lines, task_floats / line));
     g->task_blocks = cn__max(1, cn__min(blocks, task_floats / cn__max(1, line / blocks)));
     g->line_tasks = cn__ceil_div(g->lines, g->task_lines);
     g->block_tasks = cn__ceil_div(blocks, g->task_blocks);
-    if (!depthwise)
-        choose_chunk(plan);
-    int64_t tasks = (depthwise ? 1 : conv->groups) * g->line_tasks * g->block_tasks;
+    choose_chunk(plan);
+    int64_t tasks = conv->groups * g->line_tasks * g->block_tasks;
     int64_t pixels = conv->batch * plan->phase[0].image_pixels;
     plan->parts = cn__max(1, cn__min(cn__ceil_div(wanted_tasks, tasks), pixels / least_part));
     plan->tasks = tasks * plan->parts;

@@ -5,11 +5,11 @@
  * Tasks and parts are here; conv_gradient_product.c does the products. */
 #include <string.h>
 
+#include "ops/conv_depthwise.h"
 #include "ops/conv_gradient.h"
 #include "ops/conv_winograd.h"
 
 enum {
-    chunk = 128, /* pixels whose pointers are gathered at a time */
     slice = 8192 /* floats of the kernel that a task sums over the parts */
 };
 
@@ -21,83 +21,6 @@ typedef struct context {
     float *kernel;         /* the result */
     int64_t kernel_floats;
 } context;
-
-/* Depthwise: the pixels of one chunk that read inside the image with a tap. */
-typedef struct gathered {
-    int64_t count;
-    const float *in[chunk], *gradient[chunk];
-} gathered;
-
-/* A tap. */
-typedef struct place {
-    int64_t tz, ty, tx;
-} place;
-
-/* Adds the pixels x to `end` of a line, at which the tap reads inside the image. */
-static void gather_inside(const cn_conv_plan *plan, const place *at, const float *row,
-                          const float *gradient, int64_t x, int64_t end, gathered *found)
-{
-    const cn__axis_phase *axis = plan->phase[0].axis[2];
-    int64_t in_step = plan->conv.stride[2] * plan->conv.in_channels;
-    int64_t out_step = plan->conv.out_channels, count = end - x;
-    const float *in = row + axis->in[x * axis->taps + at->tx];
-    const float **to_in = found->in + found->count;
-    const float **to_gradient = found->gradient + found->count;
-    gradient += axis->out[x];
-    for (int64_t i = 0; i < count; i++) {
-        to_in[i] = in + i * in_step;
-        to_gradient[i] = gradient + i * out_step;
-    }
-    found->count += count;
-}
-
-/* Gathers the pixels from `first` to `end`. */
-static void gather(const context *c, const place *at, int64_t first, int64_t end, gathered *found)
-{
-    const cn_conv_plan *plan = c->plan;
-    const cn__conv_phase *phase = &plan->phase[0];
-    const cn_conv *conv = &plan->conv;
-    int64_t in_image = conv->in[0] * conv->in[1] * conv->in[2] * conv->in_channels;
-    int64_t out_image = conv->out[0] * conv->out[1] * conv->out[2] * conv->out_channels;
-    const cn__axis_phase *az = phase->axis[0], *ay = phase->axis[1];
-    cn__pixel pixel = cn__pixel_at(phase, first);
-    found->count = 0;
-    for (int64_t m = first, run; m < end; m += run) {
-        run = cn__min(end - m, phase->axis[2]->count - pixel.x);
-        int64_t z = az->in[pixel.z * az->taps + at->tz], y = ay->in[pixel.y * ay->taps + at->ty];
-        int64_t x = cn__max(pixel.x, plan->gradient.inside[at->tx].first);
-        int64_t end_x = cn__min(pixel.x + run, plan->gradient.inside[at->tx].end);
-        if (z >= 0 && y >= 0 && x < end_x)
-            gather_inside(plan, at, c->in + pixel.image * in_image + z + y,
-                          c->gradient + pixel.image * out_image + az->out[pixel.z] +
-                              ay->out[pixel.y],
-                          x, end_x, found);
-        pixel.x += run - 1;
-        cn__pixel_next(phase, &pixel);
-    }
-}
-
-static void add_line_depthwise(const context *c, int64_t line, int64_t first, int64_t end,
-                               bool accumulate, float *sums)
-{
-    int64_t channels = c->plan->conv.out_channels;
-    float *out = sums + line * channels;
-    int64_t x = c->plan->phase[0].axis[2]->taps, y = c->plan->phase[0].axis[1]->taps;
-    place at = {.tx = line % x, .ty = line / x % y, .tz = line / x / y};
-    gathered found;
-    if (!accumulate)
-        memset(out, 0, (size_t)channels * sizeof(float));
-    gather(c, &at, first, end, &found);
-    c->plan->kernels->depthwise_gradient(
-        &(cn__depthwise_gradient){found.count, channels, found.in, found.gradient, out});
-}
-
-/* As many pixels as stay in the first-level cache while all taps read them. */
-static int64_t depthwise_chunk(int64_t channels)
-{
-    enum { floats = 4096 };
-    return cn__max(8, cn__min(chunk, floats / channels));
-}
 
 /* The first pixel of a part: that of a line if chunks are made of lines. */
 static int64_t first_of(const cn_conv_plan *plan, int64_t part)
@@ -113,8 +36,7 @@ static void gradient_task(void *opaque, size_t index)
     const context *c = opaque;
     const cn_conv_plan *plan = c->plan;
     const cn__gradient *g = &plan->gradient;
-    bool depthwise = cn__conv_is_depthwise(&plan->conv);
-    int64_t task = (int64_t)index, groups = depthwise ? 1 : plan->conv.groups;
+    int64_t task = (int64_t)index, groups = plan->conv.groups;
     int64_t block = task % g->block_tasks * g->task_blocks;
     task /= g->block_tasks;
     int64_t line = task % g->line_tasks * g->task_lines;
@@ -131,16 +53,7 @@ static void gradient_task(void *opaque, size_t index)
                               .end_line = cn__min(line + g->task_lines, g->lines),
                               .block = block,
                               .end_block = cn__min(block + g->task_blocks, g->blocks)};
-    if (!depthwise) {
-        cn__gradient_products(&work);
-        return;
-    }
-    int64_t step = depthwise_chunk(plan->conv.out_channels);
-    for (int64_t m = work.first, next; m < work.end; m = next) {
-        next = cn__min(m + step, work.end);
-        for (int64_t l = work.line; l < work.end_line; l++)
-            add_line_depthwise(c, l, m, next, m > work.first, work.sums);
-    }
+    cn__gradient_products(&work);
 }
 
 /* Adds the parts of one slice up, in their order. */
@@ -169,6 +82,12 @@ void cn_conv_plan_kernel_gradient(const cn_conv_plan *plan, const float *in,
                                   cn_pool *pool)
 {
     bool transposed = plan->pass == CN_CONV_TRANSPOSE_KERNEL_GRADIENT;
+    if (plan->depthwise != NULL) {
+        cn__depthwise_kernel_gradient(plan, transposed ? out_gradient : in,
+                                      transposed ? in : out_gradient, kernel_gradient, scratch,
+                                      pool);
+        return;
+    }
     context c = {.plan = plan,
                  .in = transposed ? out_gradient : in,
                  .gradient = transposed ? in : out_gradient,

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ops/conv_depthwise.h"
 #include "ops/conv_fold.h"
 #include "ops/conv_plan.h"
 #include "ops/conv_winograd.h"
@@ -21,13 +22,6 @@ enum {
     /* Floats of the operands that are used together: about half of a second-level cache. */
     cached_floats = 128 * 1024
 };
-
-bool cn__conv_is_depthwise(const cn_conv *conv)
-{
-    return conv->groups > 1 && conv->groups == conv->in_channels &&
-           conv->groups == conv->out_channels &&
-           conv->kernel[0] * conv->kernel[1] * conv->kernel[2] <= cn__most_pointers;
-}
 
 /* The same convolution with three axes and every default written out. */
 static cn_conv normalised(const cn_conv *conv)
@@ -223,9 +217,7 @@ static int64_t pixels_per_task(const cn_conv_plan *plan)
         taps *= (double)plan->conv.kernel[i];
     if (plan->pass == CN_CONV_TRANSPOSE)
         taps = taps / (double)plan->phases + 1;
-    int64_t columns = cn__conv_is_depthwise(&plan->conv)
-                          ? plan->conv.out_channels
-                          : cn__min(plan->columns, CN__MAX_VECTORS * plan->kernels->lanes);
+    int64_t columns = cn__min(plan->columns, CN__MAX_VECTORS * plan->kernels->lanes);
     double each = taps * (double)plan->depth * (double)columns;
     double all = cn_conv_multiplications(&plan->conv, plan->pass == CN_CONV_TRANSPOSE);
     double task =
@@ -241,10 +233,8 @@ static int64_t pixels_per_task(const cn_conv_plan *plan)
  * memory once; with a large one all chunks that use the same part of the kernel. */
 static void plan_tasks(cn_conv_plan *plan)
 {
-    bool depthwise = cn__conv_is_depthwise(&plan->conv);
-    int64_t groups = depthwise ? 1 : plan->conv.groups;
-    int64_t tap_floats =
-        depthwise ? plan->conv.out_channels : groups * plan->depth * plan->packed_columns;
+    int64_t groups = plan->conv.groups;
+    int64_t tap_floats = groups * plan->depth * plan->packed_columns;
     int64_t most_pixels_of_phase = 0;
     for (int64_t p = 0; p < plan->phases; p++) {
         cn__conv_phase *phase = &plan->phase[p];
@@ -256,13 +246,15 @@ static void plan_tasks(cn_conv_plan *plan)
     plan->chunk_first = plan->packed_floats <= cached_floats;
     plan->chunk_pixels = pixels_per_task(plan);
     plan->chunks = cn__ceil_div(plan->conv.batch * most_pixels_of_phase, plan->chunk_pixels);
-    plan->tasks = plan->phases * groups * (depthwise ? 1 : plan->blocks) * plan->chunks;
+    plan->tasks = plan->phases * groups * plan->blocks * plan->chunks;
 }
 
 /* A kernel gradient is planned on the convolution, whichever of the two it belongs to: the sum runs
  * over the convolution's output pixels. */
 static cn_status plan_all(cn_conv_plan *plan)
 {
+    if (cn__conv_is_depthwise(&plan->conv))
+        return cn__depthwise_plan(plan);
     for (int axis = 0; axis < 3; axis++)
         CN__TRY(plan_axis(plan, axis));
     CN__TRY(plan_phases(plan));
@@ -293,7 +285,7 @@ static const char *algorithm_of(const cn_conv_plan *plan)
         return "by line";
     if (plan->fold != NULL)
         return cn__fold_name(plan);
-    if (cn__conv_is_depthwise(&plan->conv))
+    if (plan->depthwise != NULL)
         return "depthwise";
     return plan->phases > 1 ? "by phase" : "direct";
 }

@@ -91,6 +91,8 @@ struct cn_conv_plan {
     int64_t scratch_floats;
     int64_t parts; /* kernel gradients: parts of the pixels that are summed apart */
     const struct cn__winograd_conv *winograd; /* minimal filtering, NULL if not used */
+    const struct cn__depthwise_conv
+        *depthwise; /* conv_depthwise.h; then most of the above is not */
     cn__gradient gradient;
     const struct cn__fold *fold;      /* few channels, conv_fold.h; NULL if not used */
     const struct cn__line_conv *line; /* few input channels, conv_line.h; NULL if not used */
@@ -127,8 +129,8 @@ cn_status cn__cut_columns(const cn_conv_plan *plan, int64_t columns, int64_t blo
 cn_status cn__gradient_shape(cn_conv_plan *plan, int64_t *columns);
 void cn__gradient_tasks(cn_conv_plan *plan);
 
-/* True if every group of a plan's convolution has one input and one output channel, and the kernel
- * few enough taps for a task to point at all of them at once. */
+/* True if every group of a convolution has one input and one output channel, and the kernel few
+ * enough lines for a task to point at all of them at once. */
 bool cn__conv_is_depthwise(const cn_conv *conv);
 
 /* Where a pixel of a phase stands: counted over the batch and the phase's three axes. */

@@ -339,85 +339,11 @@ static void test_products(void **state)
     for_entries(check_product, offsetof(cn__kernels, product_rows));
 }
 
-static void check_depthwise(const cn__kernels *k, int64_t channels, int64_t pixels)
-{
-    enum { most = 12 };
-    int64_t taps = test_int(0, 4);
-    float *in = test_floats(4096), *weights = test_floats(4 * pitch), *bias = test_floats(pitch);
-    const float *pointers[4 * most];
-    float *outs[most];
-    static float out[CN__MAX_ROWS * pitch], before[CN__MAX_ROWS * pitch];
-    static double exact[CN__MAX_ROWS * pitch], magnitude[CN__MAX_ROWS * pitch];
-    for (int64_t i = 0; i < taps * pixels; i++)
-        pointers[i] = in + test_int(0, 4000);
-    fill_out(out, before);
-    for (int64_t m = 0; m < pixels; m++)
-        outs[m] = out + m * pitch;
-    bool starts = test_int(0, 1);
-    k->depthwise(&(cn__depthwise){taps, pixels, channels, pointers, weights, starts ? bias : NULL,
-                                  outs, -0.5f, INFINITY});
-    for (int64_t m = 0; m < pixels; m++)
-        for (int64_t c = 0; c < channels; c++) {
-            double sum = starts ? (double)bias[c] : 0, size = fabs(sum);
-            for (int64_t t = 0; t < taps; t++) {
-                double product =
-                    (double)pointers[t * pixels + m][c] * (double)weights[t * channels + c];
-                sum += product;
-                size += fabs(product);
-            }
-            exact[m * pitch + c] = fmax(sum, -0.5);
-            magnitude[m * pitch + c] = size;
-        }
-    assert_rows(k, "depthwise", 0, (int)pixels, channels, out, before, exact, magnitude);
-    free(in);
-    free(weights);
-    free(bias);
-}
-
-static void check_depthwise_gradient(const cn__kernels *k, int64_t channels, int64_t pixels)
-{
-    float *values = test_floats(4096);
-    const float *a[16], *b[16];
-    static float out[CN__MAX_ROWS * pitch], before[CN__MAX_ROWS * pitch];
-    static double exact[CN__MAX_ROWS * pitch], magnitude[CN__MAX_ROWS * pitch];
-    for (int64_t p = 0; p < pixels; p++) {
-        a[p] = values + test_int(0, 4000);
-        b[p] = values + test_int(0, 4000);
-    }
-    fill_out(out, before);
-    k->depthwise_gradient(&(cn__depthwise_gradient){pixels, channels, a, b, out});
-    for (int64_t c = 0; c < channels; c++) {
-        exact[c] = (double)before[c];
-        magnitude[c] = fabs(exact[c]);
-        for (int64_t p = 0; p < pixels; p++) {
-            exact[c] += (double)a[p][c] * (double)b[p][c];
-            magnitude[c] += fabs((double)a[p][c] * (double)b[p][c]);
-        }
-    }
-    assert_rows(k, "depthwise gradient", 0, 1, channels, out, before, exact, magnitude);
-    free(values);
-}
-
-static void test_depthwise(void **state)
-{
-    (void)state;
-    const cn__kernels *tables[8];
-    int count = cn__kernels_all(tables);
-    test_seed();
-    for (int t = 0; t < count; t++)
-        for (int64_t channels = 1; channels <= widest; channels++)
-            for (int64_t pixels = 1; pixels <= 9; pixels++) {
-                check_depthwise(tables[t], channels, pixels);
-                check_depthwise_gradient(tables[t], channels, pixels);
-            }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tiles),     cmocka_unit_test(test_lines),
         cmocka_unit_test(test_outers),    cmocka_unit_test(test_products),
-        cmocka_unit_test(test_transpose), cmocka_unit_test(test_spread),
-        cmocka_unit_test(test_depthwise)};
+        cmocka_unit_test(test_transpose), cmocka_unit_test(test_spread)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,297 @@
+/* Running depthwise convolutions and kernel gradients: see conv_depthwise.h. */
+#include <math.h>
+#include <string.h>
+
+#include "ops/conv_depthwise.h"
+
+typedef struct context {
+    const cn_conv_plan *plan;
+    const struct cn__depthwise_conv *d;
+    const float *in;
+    float *out;     /* of a kernel gradient: the output's gradient, read only */
+    float *weights; /* packed, read only; of a kernel gradient: the sums of all tasks */
+    const float *bias;
+    const float *merged_bias; /* for merged pixels */
+    cn_clamp clamp;
+    float *kernel; /* a kernel gradient's result */
+} context;
+
+/* ---- weights ---- */
+
+static int64_t taps_of(const cn__depthwise_weights *w)
+{
+    return w->axis[0]->taps * w->axis[1]->taps * w->axis[2]->taps;
+}
+
+/* The kernel's number of a phase's tap. */
+static int64_t kernel_tap(const cn_conv *conv, const cn__depthwise_weights *w, int64_t tap)
+{
+    int64_t number = 0, rest = taps_of(w);
+    for (int i = 0; i < 3; i++) {
+        const cn__depthwise_axis *a = w->axis[i];
+        rest /= a->taps;
+        number = number * conv->kernel[i] + a->tap_first + tap / rest * a->tap_step;
+        tap %= rest;
+    }
+    return number;
+}
+
+/* One vector of weights of pixels with `channels` channels, which repeat those of the kernel: the
+ * channels from `first` to `end`, and the lane of the first. Those before it the vector shares with
+ * the one before. */
+typedef struct vector_place {
+    int64_t first, end, lane;
+} vector_place;
+
+static vector_place place_of(const cn_conv_plan *plan, int64_t channels, int64_t vector)
+{
+    int64_t lanes = plan->kernels->lanes, first = vector * lanes;
+    int64_t begin = cn__min(first, cn__max(0, channels - lanes));
+    return (vector_place){first, cn__min(channels, first + lanes), first - begin};
+}
+
+/* The weights of `merge` pixels: [vector][tap][lanes]. */
+static void pack(const cn_conv_plan *plan, const cn__depthwise_weights *w, int64_t merge,
+                 const float *kernel, float *to)
+{
+    int64_t channels = plan->conv.out_channels, lanes = plan->kernels->lanes, taps = taps_of(w);
+    for (int64_t v = 0; v * lanes < merge * channels; v++) {
+        vector_place at = place_of(plan, merge * channels, v);
+        int64_t first = at.first - at.lane;
+        for (int64_t t = 0; t < taps; t++, to += lanes) {
+            const float *from = kernel + kernel_tap(&plan->conv, w, t) * channels;
+            memset(to, 0, (size_t)lanes * sizeof *to);
+            for (int64_t c = first, run; c < at.end; c += run) {
+                run = cn__min(at.end - c, channels - c % channels);
+                memcpy(to + c - first, from + c % channels, (size_t)run * sizeof *to);
+            }
+        }
+    }
+}
+
+void cn__depthwise_pack(const cn_conv_plan *plan, const float *kernel, float *packed)
+{
+    const struct cn__depthwise_conv *d = plan->depthwise;
+    for (int64_t i = 0; i < d->phases[0] * d->phases[1] * d->phases[2]; i++) {
+        const cn__depthwise_weights *w = &d->weights[i];
+        pack(plan, w, 1, kernel, packed + w->packed);
+        if (d->merge > 1)
+            pack(plan, w, d->merge, kernel, packed + w->merged);
+    }
+}
+
+/* ---- units of work ---- */
+
+/* Where a unit stands: the image, the output line along the first axis, the strip and its phase
+ * along the second, the part of the strip. */
+typedef struct unit {
+    int64_t image, z, strip, phase, chunk;
+} unit;
+
+static unit unit_at(const struct cn__depthwise_conv *d, const cn_conv *conv, int64_t index)
+{
+    unit u;
+    u.chunk = index % d->chunks;
+    index /= d->chunks;
+    u.phase = index % d->phases[1];
+    index /= d->phases[1];
+    u.strip = index % d->strips;
+    index /= d->strips;
+    u.z = index % conv->out[0];
+    u.image = index / conv->out[0];
+    return u;
+}
+
+/* A strip of one phase of the last axis. */
+typedef struct strip {
+    cn__depthwise work;
+    const cn__depthwise_axis *x;
+    const cn__depthwise_weights *w;
+    float *line[cn__depthwise_rows]; /* of the output, where positions are counted from */
+} strip;
+
+/* The positions from `first` to `end`, `merge` of them as one. */
+static void run_columns(const context *c, const strip *s, int64_t first, int64_t end, int64_t merge)
+{
+    const cn__kernels *kernels = c->plan->kernels;
+    cn__depthwise work = s->work;
+    float *out[cn__depthwise_rows];
+    if (first >= end)
+        return;
+    for (int64_t r = 0; r < work.rows; r++)
+        out[r] = s->line[r] + first * work.out_step;
+    work.out = out;
+    work.channels *= merge;
+    work.first = s->x->first + first * s->x->step;
+    work.step = s->x->step * merge;
+    work.width -= merge - 1;
+    work.columns = (end - first) / merge;
+    work.out_step *= merge;
+    work.weights = c->weights + (merge > 1 ? s->w->merged : s->w->packed);
+    work.start = merge > 1 ? c->merged_bias : c->bias;
+    (c->kernel != NULL ? kernels->depthwise_gradient : kernels->depthwise)(&work);
+}
+
+/* Merged pixels have to lie inside with all they read. What they leave over at the end is computed
+ * by itself, or, if that does no harm, together with pixels that are computed already. */
+static void run_strip(const context *c, const strip *s, int64_t first, int64_t end)
+{
+    const cn__depthwise_axis *x = s->x;
+    int64_t merge = c->d->merge, last = x->first + (x->taps - 1) * x->gap;
+    int64_t inside = cn__max(first, -x->first);
+    int64_t inside_end = cn__min(end, c->plan->conv.in[2] - last);
+    if (merge == 1 || x->taps == 0 || inside_end - inside < merge) {
+        run_columns(c, s, first, end, 1);
+        return;
+    }
+    int64_t merged_end = inside_end - (inside_end - inside) % merge;
+    run_columns(c, s, first, inside, 1);
+    run_columns(c, s, inside, merged_end, merge);
+    if (c->kernel == NULL && merged_end < inside_end) {
+        run_columns(c, s, inside_end - merge, inside_end, merge);
+        merged_end = inside_end;
+    }
+    run_columns(c, s, merged_end, end, 1);
+}
+
+/* The lines of cells that each line of weights meets for each row; NULL outside the image. */
+static void point_lines(const context *c, const unit *u, const cn__depthwise_weights *w,
+                        int64_t z_position, const float **lines)
+{
+    const cn_conv *conv = &c->plan->conv;
+    const cn__depthwise_axis *az = w->axis[0], *ay = w->axis[1];
+    for (int64_t tz = 0; tz < az->taps; tz++)
+        for (int64_t ty = 0; ty < ay->taps; ty++)
+            for (int64_t r = 0; r < cn__depthwise_rows; r++) {
+                int64_t position = u->strip * cn__depthwise_rows + r;
+                int64_t z = az->first + z_position * az->step + tz * az->gap;
+                int64_t y = ay->first + position * ay->step + ty * ay->gap;
+                bool inside =
+                    z >= 0 && z < conv->in[0] && y >= 0 && y < conv->in[1] && position < ay->count;
+                int64_t line = (u->image * conv->in[0] + z) * conv->in[1] + y;
+                *lines++ = inside ? c->in + line * conv->in[2] * conv->in_channels : NULL;
+            }
+}
+
+static void run_unit(const context *c, int64_t index)
+{
+    const struct cn__depthwise_conv *d = c->d;
+    const cn_conv *conv = &c->plan->conv;
+    const float *lines[cn__depthwise_lines * cn__depthwise_rows];
+    int64_t channels = conv->out_channels;
+    unit u = unit_at(d, conv, index);
+    const cn__depthwise_weights *w =
+        &d->weights[(u.z % d->phases[0] * d->phases[1] + u.phase) * d->phases[2]];
+    int64_t row = u.strip * cn__depthwise_rows;
+    int64_t rows = cn__min(cn__depthwise_rows, w->axis[1]->count - row);
+    if (rows <= 0)
+        return;
+    point_lines(c, &u, w, u.z / d->phases[0], lines);
+    for (int64_t p = 0; p < d->phases[2]; p++, w++) {
+        const cn__depthwise_axis *y = w->axis[1], *x = w->axis[2];
+        strip s = {.x = x, .w = w};
+        s.work = (cn__depthwise){.channels = channels,
+                                 .rows = rows,
+                                 .lines = w->axis[0]->taps * y->taps,
+                                 .taps = x->taps,
+                                 .in = lines,
+                                 .in_end = c->in + cn_conv_in_count(conv),
+                                 .width = conv->in[2],
+                                 .cell = channels,
+                                 .gap = x->gap,
+                                 .out_step = x->out_step * channels,
+                                 .low = c->clamp.low,
+                                 .high = c->clamp.high};
+        for (int64_t r = 0; r < rows; r++) {
+            int64_t line = (u.image * conv->out[0] + u.z) * conv->out[1] + y->out_first +
+                           (row + r) * y->out_step;
+            s.line[r] = c->out + (line * conv->out[2] + x->out_first) * channels;
+        }
+        run_strip(c, &s, cn__min(x->count, u.chunk * d->columns),
+                  cn__min(x->count, (u.chunk + 1) * d->columns));
+    }
+}
+
+static void run_task(void *opaque, size_t task)
+{
+    context own = *(const context *)opaque;
+    float bias[cn__depthwise_merged];
+    int64_t channels = own.plan->conv.out_channels, merge = own.d->merge;
+    if (own.bias != NULL && merge > 1) {
+        for (int64_t i = 0; i < merge; i++)
+            memcpy(bias + i * channels, own.bias, (size_t)channels * sizeof *bias);
+        own.merged_bias = bias;
+    }
+    int64_t first = (int64_t)task * own.d->task_units;
+    for (int64_t i = first; i < cn__min(first + own.d->task_units, own.d->units); i++)
+        run_unit(&own, i);
+}
+
+void cn__depthwise_run(const cn_conv_plan *plan, const float *in, const float *packed,
+                       const float *bias, cn_clamp clamp, float *out, cn_pool *pool)
+{
+    context c = {.plan = plan,
+                 .d = plan->depthwise,
+                 .in = in,
+                 .out = out,
+                 .weights = (float *)(uintptr_t)packed,
+                 .bias = bias,
+                 .clamp = clamp};
+    cn__pool_run(pool, run_task, &c, (size_t)plan->tasks);
+}
+
+/* ---- kernel gradients ---- */
+
+/* Every task has sums of its own. */
+static void gradient_task(void *opaque, size_t task)
+{
+    context own = *(const context *)opaque;
+    own.weights += (int64_t)task * own.d->sums;
+    memset(own.weights, 0, (size_t)own.d->sums * sizeof(float));
+    run_task(&own, task);
+}
+
+/* Adds the sums of one tap, of `merge` pixels, to those of the kernel. */
+static void add_sums(const context *c, const float *sums, int64_t merge, int64_t tap, float *kernel)
+{
+    const cn_conv_plan *plan = c->plan;
+    int64_t channels = plan->conv.out_channels, lanes = plan->kernels->lanes;
+    int64_t taps = taps_of(c->d->weights);
+    for (int64_t v = 0; v * lanes < merge * channels; v++) {
+        vector_place at = place_of(plan, merge * channels, v);
+        const float *from = sums + (v * taps + tap) * lanes + at.lane;
+        for (int64_t n = at.first, run; n < at.end; n += run) {
+            run = cn__min(at.end - n, channels - n % channels);
+            plan->kernels->add_scaled(1, from + n - at.first, kernel + n % channels, run);
+        }
+    }
+}
+
+/* The sums of all tasks, in their order. */
+static void sum_task(void *opaque, size_t tap)
+{
+    const context *c = opaque;
+    int64_t channels = c->plan->conv.out_channels;
+    float *kernel = c->kernel + (int64_t)tap * channels;
+    memset(kernel, 0, (size_t)channels * sizeof *kernel);
+    for (int64_t task = 0; task < c->plan->tasks; task++) {
+        const float *sums = c->weights + task * c->d->sums;
+        add_sums(c, sums + c->d->weights->packed, 1, (int64_t)tap, kernel);
+        if (c->d->merge > 1)
+            add_sums(c, sums + c->d->weights->merged, c->d->merge, (int64_t)tap, kernel);
+    }
+}
+
+void cn__depthwise_kernel_gradient(const cn_conv_plan *plan, const float *in,
+                                   const float *out_gradient, float *kernel_gradient,
+                                   float *scratch, cn_pool *pool)
+{
+    context c = {.plan = plan,
+                 .d = plan->depthwise,
+                 .in = in,
+                 .out = (float *)(uintptr_t)out_gradient,
+                 .weights = scratch,
+                 .kernel = kernel_gradient};
+    cn__pool_run(pool, gradient_task, &c, (size_t)plan->tasks);
+    cn__pool_run(pool, sum_task, &c, (size_t)taps_of(plan->depthwise->weights));
+}
