@@ -113,6 +113,8 @@ static int measure(job *j, bench_times *times)
     j->best = calloc((size_t)j->operations + 1, sizeof *j->best);
     if (!j->best)
         return cli_fail("no memory");
+    if (!predict(j)) /* which CORNU_VERBOSE tells of; it would slow down what is timed */
+        return cli_fail_library();
     cn_set_tracer(NULL, NULL);
     code = bench_measure(predict, j, j->s->seconds / 2, j->pool, times);
     if (code != CLI_OK)

@@ -52,7 +52,7 @@ static int take_size(const cn_tensor *input, const cli_extents *size, int first,
                      cn_shape *shape)
 {
     char text[200];
-    (void)cn_shape_text(shape, text, sizeof text);
+    (void)cn_shape_text(cn_tensor_shape(input), text, sizeof text);
     if (size->rank > 1 && size->rank != count)
         return cli_fail_usage(NULL, "--size takes 1 number or %d for the input `%s`, but got %d",
                               count, cn_tensor_name(input), size->rank);

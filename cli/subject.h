@@ -18,7 +18,6 @@ typedef struct subject_options {
  * are their help. */
 #define SUBJECT_OPTIONS(settings, batch_help, size_help)                                           \
     {.name = "batch",                                                                              \
-     .letter = 'b',                                                                                \
      .kind = CLI_INTEGER,                                                                          \
      .offset = offsetof(settings, subject.batch),                                                  \
      .value = "N",                                                                                 \
