@@ -38,6 +38,7 @@ static int repeat(bench_run *run, void *context, double seconds, double *spent, 
 
 int bench_measure(bench_run *run, void *context, double seconds, cn_pool *pool, bench_times *times)
 {
+    *times = (bench_times){0};
     double *spent = calloc(MOST_RUNS, sizeof *spent);
     if (!spent)
         return cli_fail("no memory");
