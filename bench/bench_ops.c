@@ -46,14 +46,14 @@ static void time_operation(const settings *s, const operation *o)
     static double times[most];
     int count = 0;
     double work = 2 * cn_conv_multiplications(&o->conv, o->transposed);
-    double peak = measure_peak(s->pool);
+    double peak = cn_peak_flops(s->pool);
     operation_run(o, s->pool);
     for (double start = now(); count < most && (count < 5 || now() - start < s->seconds);) {
         double before = now();
         operation_run(o, s->pool);
         times[count++] = now() - before;
     }
-    double peak_after = measure_peak(s->pool);
+    double peak_after = cn_peak_flops(s->pool);
     peak = peak_after > peak ? peak_after : peak;
     qsort(times, (size_t)count, sizeof *times, ascending);
     double best = times[0];
@@ -120,7 +120,7 @@ static int run_table(const settings *s)
         return 1;
     }
     printf("%s, %d threads, FMA peak %.1f GFLOP/s\n", cn_isa_name(), s->threads,
-           1e-9 * measure_peak(s->pool));
+           1e-9 * cn_peak_flops(s->pool));
     printf("%-14s %-6s %10s %10s %9s %7s %11s %9s  %s\n", "name", "pass", "median ms", "best ms",
            "GFLOP/s", "peak", "packed B", "scratch B", "algorithm");
     while (fgets(line, sizeof line, file) != NULL) {

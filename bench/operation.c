@@ -1,45 +1,7 @@
-/* Operations and the FMA peak: see operation.h. */
+/* Operations: see operation.h. */
 #include "operation.h"
 
 #include "base/base.h"
-#include "kernels/kernels.h"
-
-#include <stdlib.h>
-#include <time.h>
-
-/* ---- the peak ---- */
-
-enum { apart = 8 /* doubles to a cache line, so that threads do not share one */ };
-
-static void peak_task(void *context, size_t index)
-{
-    double *flops = context;
-    volatile float sink = cn__kernels_get()->peak(2000000, &flops[index * apart]);
-    (void)sink;
-}
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-double measure_peak(cn_pool *pool)
-{
-    int threads = cn_pool_threads(pool);
-    double best = 0, *flops = calloc((size_t)threads * apart, sizeof *flops);
-    for (int i = 0; flops != NULL && i < 3; i++) {
-        double start = now();
-        cn__pool_run(pool, peak_task, flops, (size_t)threads);
-        double rate = flops[0] * threads / (now() - start);
-        best = rate > best ? rate : best;
-    }
-    free(flops);
-    return best;
-}
-
-/* ---- operations ---- */
 
 void fill_uniform(float *values, int64_t count, uint64_t seed)
 {

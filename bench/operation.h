@@ -25,8 +25,4 @@ bool operation_make(operation *o, const cn_conv *conv, bool transposed, peer_pas
 void operation_run(const operation *o, cn_pool *pool);
 void operation_release(operation *o);
 
-/* FLOP/s of all threads: the best of three runs of nothing but multiply-adds in registers. Measured
- * again and again, since the clock of a shared machine drifts. */
-double measure_peak(cn_pool *pool);
-
 #endif

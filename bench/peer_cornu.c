@@ -289,7 +289,7 @@ static bool other(char *request, char *answer, size_t size)
     char word[16] = "", path[4096] = "";
     sscanf(request, "%15s %4095s", word, path);
     if (strcmp(word, "peak") == 0)
-        return snprintf(answer, size, "%.2f", 1e-9 * measure_peak(pool)) > 0;
+        return snprintf(answer, size, "%.2f", 1e-9 * cn_peak_flops(pool)) > 0;
     if (strcmp(word, "plan") == 0 && current.plan != NULL)
         return snprintf(answer, size, "%zu %zu %s", cn_conv_plan_packed_bytes(current.plan),
                         cn_conv_plan_scratch_bytes(current.plan),

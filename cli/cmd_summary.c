@@ -1,15 +1,17 @@
-/* cornu summary: a model's layers, shapes and parameters. */
-#include "architectures.h"
+/* cornu summary: a model's layers, shapes and parameters, and the memory of a prediction. */
+#include "summary.h"
 
 #include "cornu/formats.h"
-#include "cornu/models.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 typedef struct settings {
+    subject_options subject;
     const char *weights;
-    bool json, ascii;
+    bool json, ascii, memory;
     int64_t width;
 } settings;
 
@@ -28,22 +30,60 @@ static const cli_option options[] = {
      .value = "FILE",
      .help = "read the weights from this file, and fail if they are\nnot those of MODEL"},
     {.name = "ascii", .kind = CLI_FLAG, AT(ascii), .help = "draw the table with - + |"},
+    {.name = "memory",
+     .kind = CLI_FLAG,
+     AT(memory),
+     .help = "show what memory a prediction takes, too"},
+    SUBJECT_OPTIONS(settings, "--memory: of this many samples at a time (default 1)",
+                    "--memory: extents of the inputs that have open ones"),
     {.name = "json", .kind = CLI_FLAG, AT(json), .help = "print JSON"},
     {0},
 };
 
-/* NULL with *code set and a message. */
-static cn_model *open_model(const char *path, int *code)
+/* The library's JSON without its closing brace, then what it does not know. */
+static int print_json(char *text, const summary_memory *memory)
 {
-    const architecture *built_in = architecture_named(path);
-    if (built_in)
-        return architecture_make(built_in, &(architecture_options){0}, code);
-    *code = architecture_check_name(path);
-    if (*code != CLI_OK)
-        return NULL;
-    cn_model *model = cn_model_load(path, &(cn_load_options){.no_compile = true});
-    *code = model ? CLI_OK : cli_fail_library();
-    return model;
+    char *end = strrchr(text, '}');
+    cli_json json = {.depth = 1, .inside = true};
+    while (end > text && strchr("\n ", end[-1]))
+        end--;
+    *end = '\0';
+    (void)fputs(text, stdout);
+    int code = summary_json_memory(&json, memory);
+    cli_json_close(&json, '}');
+    return code;
+}
+
+static int print(const cn_model *model, const settings *s, const summary_memory *memory)
+{
+    cn_summary_options table = {.width = (int)s->width, .ascii = s->ascii};
+    char *text = s->json ? cn_model_summary_json(model) : cn_model_summary(model, &table);
+    if (!text)
+        return cli_fail_library();
+    int code = CLI_OK;
+    if (memory && s->json)
+        code = print_json(text, memory);
+    else
+        (void)fputs(text, stdout);
+    cn_free_text(text);
+    return memory && !s->json ? summary_print_memory(memory) : code;
+}
+
+static int show(cn_model *model, const settings *s)
+{
+    if (s->weights && cn_model_load_weights(model, s->weights, NULL) != CN_OK)
+        return cli_fail_library();
+    if (!s->memory)
+        return print(model, s, NULL);
+    int code = CLI_OK;
+    summary_memory memory = {.model = model};
+    memory.shapes = subject_shapes(model, &s->subject, &code);
+    if (code == CLI_OK && cn_model_plan(model, memory.shapes, NULL, NULL, &memory.plan) != CN_OK)
+        code = cli_fail_library();
+    if (code == CLI_OK)
+        code = print(model, s, &memory);
+    free(memory.shapes);
+    return code;
 }
 
 static int run(const void *given, int count, char **arguments)
@@ -53,22 +93,15 @@ static int run(const void *given, int count, char **arguments)
     if (s->width < 0 || s->width > 1000)
         return cli_fail_usage(NULL, "--width takes a number up to 1000, but got %" PRId64,
                               s->width);
-    cn_summary_options table = {.width = (int)s->width, .ascii = s->ascii};
+    if (!s->memory && (s->subject.batch || s->subject.size.rank))
+        return cli_fail_usage(NULL, "%s goes with --memory",
+                              s->subject.batch ? "--batch" : "--size");
     int code = CLI_OK;
-    cn_model *model = open_model(arguments[0], &code);
-    if (!model)
-        return code;
-    if (s->weights && cn_model_load_weights(model, s->weights, NULL) != CN_OK) {
-        cn_model_free(model);
-        return cli_fail_library();
-    }
-    char *text = s->json ? cn_model_summary_json(model) : cn_model_summary(model, &table);
+    cn_model *model = subject_open(arguments[0], &code);
+    if (model)
+        code = show(model, s);
     cn_model_free(model);
-    if (!text)
-        return cli_fail_library();
-    (void)fputs(text, stdout);
-    cn_free_text(text);
-    return CLI_OK;
+    return code;
 }
 
 const cli_command cli_summary = {
@@ -80,7 +113,10 @@ const cli_command cli_summary = {
     .options = options,
     .details =
         "MODEL is a file of Keras 1, 2 or 3: .keras, .h5, .hdf5 or .json; or a built-in model\n"
-        "of `cornu train`, such as question.\n",
+        "of `cornu train`, such as question.\n\n"
+        "The memory is that of the weights, of kernels packed for reading, of the workspace for\n"
+        "the values between operations, of inputs and of outputs. No plan can do with less\n"
+        "workspace than the values that are in use at a time.\n",
     .settings_size = sizeof(settings),
     .run = run,
 };

@@ -2,7 +2,7 @@
 #ifndef CORNU_CLI_EXPLAIN_H
 #define CORNU_CLI_EXPLAIN_H
 
-#include "cornu/ops.h"
+#include "operation.h"
 
 /* One spatial axis, from the descriptor. */
 typedef struct explain_axis {
@@ -19,14 +19,8 @@ typedef struct explain_axis {
 } explain_axis;
 
 typedef struct explanation {
-    const char *operation;
-    bool transposed;
-    bool sized;     /* the output size was asked for */
-    bool symmetric; /* padding is a number of cells on either side; `padding` is then CN_VALID */
-    bool torch;     /* PyTorch's padding can express every axis */
-    cn_padding padding;
-    const char *padding_name;
-    cn_conv conv;
+    operation of;
+    bool torch; /* PyTorch's padding can express every axis */
     explain_axis axis[3];
 } explanation;
 

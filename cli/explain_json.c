@@ -26,7 +26,7 @@ static void print_json_axis(cli_json *json, const explanation *e, const explain_
         {"overlap_most", a->most, true},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        if (e->transposed || !numbers[i].transposed)
+        if (e->of.transposed || !numbers[i].transposed)
             cli_json_integer(json, numbers[i].key, numbers[i].value);
     cli_json_close(json, '}');
 }
@@ -34,16 +34,16 @@ static void print_json_axis(cli_json *json, const explanation *e, const explain_
 static void print_json_torch(cli_json *json, const explanation *e)
 {
     int64_t extra[3];
-    for (int i = 0; i < e->conv.rank; i++)
+    for (int i = 0; i < e->of.conv.rank; i++)
         extra[i] = e->axis[i].torch_extra;
     if (!e->torch) {
         cli_json_text(json, "pytorch", NULL);
         return;
     }
     cli_json_open(json, "pytorch", '{');
-    cli_json_integers(json, "padding", e->conv.before, e->conv.rank);
-    if (e->transposed)
-        cli_json_integers(json, "output_padding", extra, e->conv.rank);
+    cli_json_integers(json, "padding", e->of.conv.before, e->of.conv.rank);
+    if (e->of.transposed)
+        cli_json_integers(json, "output_padding", extra, e->of.conv.rank);
     cli_json_close(json, '}');
 }
 
@@ -59,15 +59,15 @@ static void print_json_shape(cli_json *json, const char *key, const int64_t *spa
 
 void explain_print_json(const explanation *e)
 {
-    const cn_conv *c = &e->conv;
-    int64_t weights = cn_conv_kernel_count(c, e->transposed);
+    const cn_conv *c = &e->of.conv;
+    int64_t weights = cn_conv_kernel_count(c, e->of.transposed);
     cli_json json = {0};
     cli_json_open(&json, NULL, '{');
-    cli_json_text(&json, "operation", e->operation);
-    cli_json_text(&json, "padding", e->padding_name);
+    cli_json_text(&json, "operation", e->of.name);
+    cli_json_text(&json, "padding", e->of.padding_name);
     print_json_shape(&json, "input", c->in, c->rank, c->in_channels, 0);
     print_json_shape(&json, "output", c->out, c->rank, c->out_channels, 0);
-    if (e->transposed)
+    if (e->of.transposed)
         print_json_shape(&json, "kernel", c->kernel, c->rank, c->out_channels / c->groups,
                          c->in_channels);
     else
@@ -76,7 +76,7 @@ void explain_print_json(const explanation *e)
     cli_json_integer(&json, "groups", c->groups);
     cli_json_integer(&json, "weights", weights);
     cli_json_integer(&json, "parameters", weights + c->out_channels);
-    cli_json_number(&json, "multiplications", cn_conv_multiplications(c, e->transposed));
+    cli_json_number(&json, "multiplications", cn_conv_multiplications(c, e->of.transposed));
     cli_json_open(&json, "axes", '[');
     for (int i = 0; i < c->rank; i++)
         print_json_axis(&json, e, &e->axis[i]);

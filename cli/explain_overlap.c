@@ -36,10 +36,10 @@ int64_t explain_taps(const explain_axis *axis, int64_t position)
 
 static bool map_is_small(const explanation *e)
 {
-    for (int i = 0; i < e->conv.rank; i++)
+    for (int i = 0; i < e->of.conv.rank; i++)
         if (e->axis[i].stride > LARGEST_MAP)
             return false;
-    return e->conv.rank <= 2;
+    return e->of.conv.rank <= 2;
 }
 
 static int digits_of(int64_t number)
@@ -51,8 +51,8 @@ static int digits_of(int64_t number)
 static void print_map(const explanation *e)
 {
     const explain_axis whole = {.kernel = 1, .stride = 1, .dilation = 1};
-    const explain_axis *rows = e->conv.rank == 2 ? &e->axis[0] : &whole;
-    const explain_axis *columns = &e->axis[e->conv.rank - 1];
+    const explain_axis *rows = e->of.conv.rank == 2 ? &e->axis[0] : &whole;
+    const explain_axis *columns = &e->axis[e->of.conv.rank - 1];
     int width = digits_of(rows->most * columns->most) + 1;
     for (int64_t y = 0; y < rows->stride; y++) {
         (void)printf("   ");
@@ -78,13 +78,13 @@ static void print_remedy(const explanation *e, const explain_axis *a, const char
                      a->kernel, a->stride, (a->kernel / a->stride + 1) * a->stride);
     (void)printf("    or repeat every cell %" PRId64
                  " times (UpSampling%dD), then convolve with stride 1\n",
-                 a->stride, e->conv.rank);
+                 a->stride, e->of.conv.rank);
 }
 
 void explain_print_overlap(const explanation *e)
 {
     int64_t least = 1, most = 1;
-    for (int i = 0; i < e->conv.rank; i++) {
+    for (int i = 0; i < e->of.conv.rank; i++) {
         least *= e->axis[i].least;
         most *= e->axis[i].most;
     }
@@ -113,7 +113,7 @@ static void colour_of(double share, float *rgb)
 
 static int64_t taps_of_planes(const explanation *e)
 {
-    return e->conv.rank == 3 ? explain_taps(&e->axis[0], e->axis[0].out / 2) : 1;
+    return e->of.conv.rank == 3 ? explain_taps(&e->axis[0], e->axis[0].out / 2) : 1;
 }
 
 static int64_t extent_of(const explain_axis *axis)
@@ -125,8 +125,8 @@ static int64_t extent_of(const explain_axis *axis)
  * line is drawn one eighth of its length high. */
 cn_status explain_draw_overlap(const explanation *e, const char *path)
 {
-    const explain_axis *columns = &e->axis[e->conv.rank - 1], *rows = columns - 1;
-    bool line = e->conv.rank == 1;
+    const explain_axis *columns = &e->axis[e->of.conv.rank - 1], *rows = columns - 1;
+    bool line = e->of.conv.rank == 1;
     int64_t width = extent_of(columns), height = line ? (width + 7) / 8 : extent_of(rows);
     int64_t zoom = PICTURE_PIXELS / (width > height ? width : height);
     cn_shape shape = cn_shape_of(height * zoom, width * zoom, 3);
@@ -134,7 +134,7 @@ cn_status explain_draw_overlap(const explanation *e, const char *path)
     if (!picture)
         return cn_error_status();
     double most = 1;
-    for (int i = 0; i < e->conv.rank; i++)
+    for (int i = 0; i < e->of.conv.rank; i++)
         most *= (double)e->axis[i].most;
     float *pixel = cn_array_floats(picture);
     for (int64_t y = 0; y < height * zoom; y++) {

@@ -19,8 +19,12 @@ static void print_trace(const cn_trace *trace, void *context)
                       2e-6 * trace->multiplications / trace->milliseconds);
     else
         (void)fprintf(stderr, " %7s        ", "");
-    (void)fprintf(stderr, "  %-22s %s -> %s  %s%s%s\n", trace->operation, from, to, trace->name,
-                  *trace->algorithm ? ", " : "", trace->algorithm);
+    (void)fprintf(stderr, "  %-22s %s -> %s  %s", trace->operation, from, to, trace->name);
+    if (*trace->algorithm)
+        (void)fprintf(stderr, ", %s", trace->algorithm);
+    if (*trace->choice)
+        (void)fprintf(stderr, " (million cycles: %s)", trace->choice);
+    (void)fputc('\n', stderr);
 }
 
 void cli_trace_if_asked(void)

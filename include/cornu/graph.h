@@ -179,11 +179,12 @@ typedef struct cn_planned {
 } cn_planned;
 typedef void (*cn_planner)(const cn_planned *step, void *context);
 
-/* The memory that a run needs besides weights, inputs and outputs. */
+/* The memory that a run needs besides weights and inputs. */
 typedef struct cn_memory {
     size_t workspace_bytes; /* for the values between operations, and scratch */
     size_t least_bytes;     /* the most of them that are in use at a time: no plan needs less */
     size_t packed_bytes;    /* kernels in the order in which they are read */
+    size_t output_bytes;    /* the new arrays that a run gives */
 } cn_memory;
 
 /* Plans a function for inputs of these shapes (all extents known), as its first run would, and

@@ -353,6 +353,14 @@ CN_API void cn_batch_norm_gradient_f32(int64_t rows, int64_t channels, const flo
                                        float epsilon, const float *dy, float *dx, float *dgamma,
                                        float *dbeta, cn_pool *pool);
 
+/* ==== the processor ==== */
+
+/* The FMA peak, FLOP/s of all threads together: the best of three short runs (some 30 ms in all) of
+ * nothing but multiply-adds in registers, with the instruction set in use. No kernel can be faster;
+ * what share of it an operation reaches tells how good it is. Measure it beside the operation,
+ * since the clock of a processor drifts. */
+CN_API double cn_peak_flops(cn_pool *pool);
+
 #ifdef __cplusplus
 }
 #endif

@@ -161,6 +161,8 @@ cn_status cn__program_tell(const cn__program *program, cn_planner planner, void 
         if (planner != NULL)
             planner(&planned, context);
     }
+    for (int i = 0; i < program->output_count; i++)
+        all.output_bytes += cn__bytes_of(program->copied[program->input_count + i]);
     cn__free(pieces);
     if (memory != NULL)
         *memory = all;
