@@ -20,7 +20,7 @@ static const double least_size = 0.1;
  * far above. */
 static const double kink = 1e-4;
 /* The least norm that differences are relative to, as a part of that of all gradients together. */
-static const double least_norm = 1e-3;
+static const double least_norm = 1e-2;
 
 typedef struct probe {
     int tensor;
