@@ -9,6 +9,7 @@ enum {
      * cache or from memory, to be used often. */
     least_chunk = 24,
     most_chunk = 48,
+    near_floats = 192 * 1024,  /* of a kernel in the second-level cache: fewer tiles will do */
     round_bytes = 1 << 20,     /* of the windows that are transformed together, at most */
     scratch_bytes = 128 << 20, /* of all tasks, if the convolution does not tell: fewer run together
                                   if this is not enough */
@@ -82,7 +83,9 @@ static void plan_chunks(const cn_conv_plan *plan, cn__winograd_conv *w)
     int64_t rows = plan->kernels->rows[w->block[0].vectors];
     int64_t input_bytes = w->points * w->row * (int64_t)sizeof(float);
     w->shared = w->tiles <= 2 * most_chunk && w->phases * w->blocks > 1;
-    int64_t most = cn__max(least_chunk, cn__min(most_chunk, w->tiles / wanted_chunks));
+    bool near = w->points * w->parts * w->depth * w->packed_columns <= near_floats;
+    int64_t least = near ? rows : least_chunk;
+    int64_t most = cn__max(least, cn__min(most_chunk, w->tiles / wanted_chunks));
     if (w->shared)
         most = most_chunk;
     int64_t equal = cn__ceil_div(w->tiles, cn__ceil_div(w->tiles, most));
