@@ -93,6 +93,7 @@ typedef struct cn__depthwise {
     int64_t rows, columns; /* at most cn__depthwise_rows rows */
     int64_t lines, taps;
     const float *const *in; /* [lines][cn__depthwise_rows]: where lines of cells begin */
+    int64_t square;         /* not 0: in[l][r] is in[l + square][r - 1] */
     const float *in_end;    /* of the whole input */
     int64_t width, cell;    /* cells of a line, floats from one to the next */
     int64_t first, step, gap;

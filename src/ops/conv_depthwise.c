@@ -166,49 +166,56 @@ static void point_lines(const context *c, const unit *u, const cn__depthwise_wei
                 int64_t position = u->strip * cn__depthwise_rows + r;
                 int64_t z = az->first + z_position * az->step + tz * az->gap;
                 int64_t y = ay->first + position * ay->step + ty * ay->gap;
-                bool inside =
-                    z >= 0 && z < conv->in[0] && y >= 0 && y < conv->in[1] && position < ay->count;
+                bool inside = z >= 0 && z < conv->in[0] && y >= 0 && y < conv->in[1];
                 int64_t line = (u->image * conv->in[0] + z) * conv->in[1] + y;
                 *lines++ = inside ? c->in + line * conv->in[2] * conv->in_channels : NULL;
             }
 }
 
+/* The strip of one phase of the last axis; its lines of cells are those of all of them. */
+static strip strip_of(const context *c, const unit *u, const cn__depthwise_weights *w,
+                      const float *const *lines)
+{
+    const cn_conv *conv = &c->plan->conv;
+    const cn__depthwise_axis *y = w->axis[1], *x = w->axis[2];
+    int64_t row = u->strip * cn__depthwise_rows, channels = conv->out_channels;
+    bool square = w->axis[0]->taps == 1 && y->step % y->gap == 0;
+    strip s = {.x = x, .w = w};
+    s.work = (cn__depthwise){.channels = channels,
+                             .rows = cn__min(cn__depthwise_rows, y->count - row),
+                             .lines = w->axis[0]->taps * y->taps,
+                             .taps = x->taps,
+                             .in = lines,
+                             .square = square ? y->step / y->gap : 0,
+                             .in_end = c->in + cn_conv_in_count(conv),
+                             .width = conv->in[2],
+                             .cell = channels,
+                             .gap = x->gap,
+                             .out_step = x->out_step * channels,
+                             .low = c->clamp.low,
+                             .high = c->clamp.high};
+    for (int64_t r = 0; r < s.work.rows; r++) {
+        int64_t line = (u->image * conv->out[0] + u->z) * conv->out[1] + y->out_first +
+                       (row + r) * y->out_step;
+        s.line[r] = c->out + (line * conv->out[2] + x->out_first) * channels;
+    }
+    return s;
+}
+
 static void run_unit(const context *c, int64_t index)
 {
     const struct cn__depthwise_conv *d = c->d;
-    const cn_conv *conv = &c->plan->conv;
     const float *lines[cn__depthwise_lines * cn__depthwise_rows];
-    int64_t channels = conv->out_channels;
-    unit u = unit_at(d, conv, index);
+    unit u = unit_at(d, &c->plan->conv, index);
     const cn__depthwise_weights *w =
         &d->weights[(u.z % d->phases[0] * d->phases[1] + u.phase) * d->phases[2]];
-    int64_t row = u.strip * cn__depthwise_rows;
-    int64_t rows = cn__min(cn__depthwise_rows, w->axis[1]->count - row);
-    if (rows <= 0)
+    if (u.strip * cn__depthwise_rows >= w->axis[1]->count)
         return;
     point_lines(c, &u, w, u.z / d->phases[0], lines);
-    for (int64_t p = 0; p < d->phases[2]; p++, w++) {
-        const cn__depthwise_axis *y = w->axis[1], *x = w->axis[2];
-        strip s = {.x = x, .w = w};
-        s.work = (cn__depthwise){.channels = channels,
-                                 .rows = rows,
-                                 .lines = w->axis[0]->taps * y->taps,
-                                 .taps = x->taps,
-                                 .in = lines,
-                                 .in_end = c->in + cn_conv_in_count(conv),
-                                 .width = conv->in[2],
-                                 .cell = channels,
-                                 .gap = x->gap,
-                                 .out_step = x->out_step * channels,
-                                 .low = c->clamp.low,
-                                 .high = c->clamp.high};
-        for (int64_t r = 0; r < rows; r++) {
-            int64_t line = (u.image * conv->out[0] + u.z) * conv->out[1] + y->out_first +
-                           (row + r) * y->out_step;
-            s.line[r] = c->out + (line * conv->out[2] + x->out_first) * channels;
-        }
-        run_strip(c, &s, cn__min(x->count, u.chunk * d->columns),
-                  cn__min(x->count, (u.chunk + 1) * d->columns));
+    for (int64_t p = 0; p < d->phases[2]; p++) {
+        strip s = strip_of(c, &u, &w[p], lines);
+        run_strip(c, &s, cn__min(s.x->count, u.chunk * d->columns),
+                  cn__min(s.x->count, (u.chunk + 1) * d->columns));
     }
 }
 

@@ -13,7 +13,7 @@
 #include "kernels/kernels.h"
 #include "support/random.h"
 
-enum { most_lines = 3, most_taps = 8, most_columns = 9, most_channels = 70, beside = 3 };
+enum { most_lines = 4, most_taps = 8, most_columns = 9, most_channels = 70, beside = 3 };
 
 /* A problem: `weights` [line][tap][channel] and the same as the kernel takes them. */
 typedef struct problem {
@@ -69,11 +69,16 @@ static void make_problem(problem *p, int64_t lanes)
                          .out = p->out};
     w->cell = w->channels + test_int(0, 2);
     w->out_step = w->channels + beside;
-    int64_t line = w->width * w->cell, row = w->columns * w->out_step, lines = 6;
+    int64_t line = w->width * w->cell, row = w->columns * w->out_step, lines = 9;
     p->in = test_floats(lines * line);
     w->in_end = p->in + lines * line;
     for (int i = 0; i < most_lines * cn__depthwise_rows; i++)
         p->lines[i] = test_int(0, 4) == 0 ? NULL : p->in + test_int(0, (int)lines - 1) * line;
+    w->square = test_int(0, 2);
+    for (int i = cn__depthwise_rows * (int)w->square;
+         w->square > 0 && i < most_lines * cn__depthwise_rows; i++)
+        if (i % cn__depthwise_rows < cn__depthwise_rows - 1)
+            p->lines[i] = p->lines[i - cn__depthwise_rows * (int)w->square + 1];
     p->values_count = cn__depthwise_rows * row;
     p->values = test_floats(p->values_count);
     for (int r = 0; r < cn__depthwise_rows; r++)
