@@ -136,7 +136,7 @@ CN_API const char *cn_conv_plan_choice(const cn_conv_plan *plan);
 /* Bytes of the packed kernel, 0 for the kernel gradients. */
 CN_API size_t cn_conv_plan_packed_bytes(const cn_conv_plan *plan);
 /* Bytes of working memory that a run needs; 0 for a direct transposed convolution, at most 128 MiB
- * for minimal filtering. */
+ * for minimal filtering. Depthwise with more channels on one side: an image of so many. */
 CN_API size_t cn_conv_plan_scratch_bytes(const cn_conv_plan *plan);
 /* Writes the kernel into `packed` (cn_conv_plan_packed_bytes() bytes, aligned to 64). */
 CN_API void cn_conv_plan_pack(const cn_conv_plan *plan, const float *kernel, float *packed,

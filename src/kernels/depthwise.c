@@ -1,13 +1,19 @@
 /* Depthwise convolution and its kernel gradient: every channel by itself, vectors along the
- * channels. A tile is some rows times some columns of positions, held in registers for one vector of
- * channels after the other. Every line of weights goes through the rows: the cells that it meets
+ * channels. A tile is some rows times some columns of positions, held in registers for one vector
+ * of channels after the other. Every line of weights goes through the rows: the cells that it meets
  * there are loaded once for all of its taps and columns. Where neighbouring rows read neighbouring
  * lines, all weights stay in registers and each cell is loaded once for all that meet it. */
 #include <math.h>
 
 #include "kernels/simd.h"
 
-enum { pitch = cn__depthwise_rows, most_positions = 16, most_taps = 7, most_cells = 16, few_channels = 4 * CN__LANES };
+enum {
+    pitch = cn__depthwise_rows,
+    most_positions = 16,
+    most_taps = 7,
+    most_cells = 16,
+    few_channels = 4 * CN__LANES
+};
 
 /* What a tile has to look at: nothing; whether cells lie inside; and whether vectors do. */
 typedef enum place { inner, edge, narrow } place;
@@ -52,8 +58,8 @@ ALWAYS cn__v load_cell(const cn__depthwise *d, const form f, const float *line, 
 }
 
 /* The cells that neighbouring taps of all columns meet. */
-ALWAYS void load_cells(const cn__depthwise *d, const form f, const float *line, int64_t m, int64_t c,
-                       cn__v *x)
+ALWAYS void load_cells(const cn__depthwise *d, const form f, const float *line, int64_t m,
+                       int64_t c, cn__v *x)
 {
     int64_t first = d->first + m * d->step;
     const float *from = line + first * d->cell + c;
@@ -228,8 +234,8 @@ ALWAYS void load_gradient(const cn__depthwise *d, const form f, int64_t m, int64
         if (r >= d->rows || (f.place != inner && p >= d->columns))
             continue;
         const float *from = d->out[r] + p * d->out_step + c;
-        g[i] = f.place == narrow ? load_some(from, d->channels, from + d->channels)
-                                 : cn__load(from);
+        g[i] =
+            f.place == narrow ? load_some(from, d->channels, from + d->channels) : cn__load(from);
         CN__KEEP(g[i]);
     }
 }
@@ -328,15 +334,16 @@ ALWAYS void gradient(const cn__depthwise *d, const form f, int64_t first, int64_
 #include TUNE
 #elif CN__LANES == 16 || defined(__aarch64__)
 #define FORMS(X)                                                                                   \
-    X(2, 2, 1, 1, 4, 4) X(3, 3, 1, 1, 4, 2) X(3, 3, 1, 2, 4, 2)                                    \
-    X(2, 2, 2, 2, 4, 2) X(3, 3, 2, 2, 4, 2) X(4, 4, 2, 2, 2, 2)                                    \
-    X(0, 1, 0, 1, 4, 4) X(0, 2, 0, 1, 4, 4) X(0, 3, 0, 1, 4, 4) X(0, 5, 0, 1, 4, 4)                \
-    X(0, 7, 0, 1, 4, 4) X(0, 5, 0, 2, 4, 4) X(0, 0, 0, 0, 4, 4)
+    X(2, 2, 1, 1, 4, 4)                                                                            \
+    X(3, 3, 1, 1, 4, 2) X(3, 3, 1, 2, 4, 2) X(2, 2, 2, 2, 4, 2) X(3, 3, 2, 2, 4, 2)                \
+        X(4, 4, 2, 2, 2, 2) X(0, 1, 0, 1, 4, 4) X(0, 2, 0, 1, 4, 4) X(0, 3, 0, 1, 4, 4)            \
+            X(0, 5, 0, 1, 4, 4) X(0, 7, 0, 1, 4, 4) X(0, 5, 0, 2, 4, 4) X(0, 0, 0, 0, 4, 4)
 #else
 #define FORMS(X)                                                                                   \
-    X(0, 1, 0, 1, 4, 2) X(0, 2, 0, 1, 4, 2) X(0, 3, 0, 1, 4, 2) X(0, 5, 0, 1, 4, 2)                \
-    X(0, 7, 0, 1, 4, 2) X(0, 3, 0, 2, 4, 2) X(0, 4, 0, 2, 4, 2) X(0, 5, 0, 2, 4, 2)                \
-    X(0, 0, 0, 0, 4, 2)
+    X(3, 3, 1, 1, 2, 2)                                                                            \
+    X(3, 3, 2, 2, 2, 2) X(4, 4, 2, 2, 2, 2) X(0, 1, 0, 1, 4, 2) X(0, 2, 0, 1, 4, 2)                \
+        X(0, 3, 0, 1, 4, 2) X(0, 5, 0, 1, 4, 2) X(0, 7, 0, 1, 4, 2) X(0, 3, 0, 2, 2, 2)            \
+            X(0, 5, 0, 2, 2, 2) X(0, 0, 0, 0, 2, 4)
 #endif
 
 /* The tiles from column `first` to `end`. */
@@ -376,7 +383,8 @@ typedef struct variant {
 
 #define VARIANT(lines, taps, down, step, ...)                                                      \
     {{lines, taps, down, step, __VA_ARGS__, inner},                                                \
-     {NAME(forward, inner, lines, taps, down, step), NAME(forward, edge, lines, taps, down, step)}, \
+     {NAME(forward, inner, lines, taps, down, step),                                               \
+      NAME(forward, edge, lines, taps, down, step)},                                               \
      {NAME(gradient, inner, lines, taps, down, step),                                              \
       NAME(gradient, edge, lines, taps, down, step)}},
 static const variant variants[] = {FORMS(VARIANT)};

@@ -395,7 +395,7 @@ void cn_conv_plan_run(const cn_conv_plan *plan, const float *in, const float *pa
         return;
     }
     if (plan->depthwise != NULL) {
-        cn__depthwise_run(plan, in, packed, bias, limits, out, pool);
+        cn__depthwise_run(plan, in, packed, bias, limits, out, scratch, pool);
         return;
     }
     run_context context = {.plan = plan,

@@ -14,6 +14,7 @@ typedef struct context {
     const float *merged_bias; /* for merged pixels */
     cn_clamp clamp;
     float *kernel; /* a kernel gradient's result */
+    bool first;    /* the first image of a kernel gradient */
 } context;
 
 /* ---- weights ---- */
@@ -54,12 +55,13 @@ static vector_place place_of(const cn_conv_plan *plan, int64_t channels, int64_t
 static void pack(const cn_conv_plan *plan, const cn__depthwise_weights *w, int64_t merge,
                  const float *kernel, float *to)
 {
-    int64_t channels = plan->conv.out_channels, lanes = plan->kernels->lanes, taps = taps_of(w);
+    int64_t channels = plan->depthwise->conv.out_channels, lanes = plan->kernels->lanes,
+            taps = taps_of(w);
     for (int64_t v = 0; v * lanes < merge * channels; v++) {
         vector_place at = place_of(plan, merge * channels, v);
         int64_t first = at.first - at.lane;
         for (int64_t t = 0; t < taps; t++, to += lanes) {
-            const float *from = kernel + kernel_tap(&plan->conv, w, t) * channels;
+            const float *from = kernel + kernel_tap(&plan->depthwise->conv, w, t) * channels;
             memset(to, 0, (size_t)lanes * sizeof *to);
             for (int64_t c = first, run; c < at.end; c += run) {
                 run = cn__min(at.end - c, channels - c % channels);
@@ -139,7 +141,7 @@ static void run_strip(const context *c, const strip *s, int64_t first, int64_t e
     const cn__depthwise_axis *x = s->x;
     int64_t merge = c->d->merge, last = x->first + (x->taps - 1) * x->gap;
     int64_t inside = cn__max(first, -x->first);
-    int64_t inside_end = cn__min(end, c->plan->conv.in[2] - last);
+    int64_t inside_end = cn__min(end, c->d->conv.in[2] - last);
     if (merge == 1 || x->taps == 0 || inside_end - inside < merge) {
         run_columns(c, s, first, end, 1);
         return;
@@ -158,7 +160,7 @@ static void run_strip(const context *c, const strip *s, int64_t first, int64_t e
 static void point_lines(const context *c, const unit *u, const cn__depthwise_weights *w,
                         int64_t z_position, const float **lines)
 {
-    const cn_conv *conv = &c->plan->conv;
+    const cn_conv *conv = &c->d->conv;
     const cn__depthwise_axis *az = w->axis[0], *ay = w->axis[1];
     for (int64_t tz = 0; tz < az->taps; tz++)
         for (int64_t ty = 0; ty < ay->taps; ty++)
@@ -176,7 +178,7 @@ static void point_lines(const context *c, const unit *u, const cn__depthwise_wei
 static strip strip_of(const context *c, const unit *u, const cn__depthwise_weights *w,
                       const float *const *lines)
 {
-    const cn_conv *conv = &c->plan->conv;
+    const cn_conv *conv = &c->d->conv;
     const cn__depthwise_axis *y = w->axis[1], *x = w->axis[2];
     int64_t row = u->strip * cn__depthwise_rows, channels = conv->out_channels;
     bool square = w->axis[0]->taps == 1 && y->step % y->gap == 0;
@@ -206,7 +208,7 @@ static void run_unit(const context *c, int64_t index)
 {
     const struct cn__depthwise_conv *d = c->d;
     const float *lines[cn__depthwise_lines * cn__depthwise_rows];
-    unit u = unit_at(d, &c->plan->conv, index);
+    unit u = unit_at(d, &c->d->conv, index);
     const cn__depthwise_weights *w =
         &d->weights[(u.z % d->phases[0] * d->phases[1] + u.phase) * d->phases[2]];
     if (u.strip * cn__depthwise_rows >= w->axis[1]->count)
@@ -223,7 +225,7 @@ static void run_task(void *opaque, size_t task)
 {
     context own = *(const context *)opaque;
     float bias[cn__depthwise_merged];
-    int64_t channels = own.plan->conv.out_channels, merge = own.d->merge;
+    int64_t channels = own.d->conv.out_channels, merge = own.d->merge;
     if (own.bias != NULL && merge > 1) {
         for (int64_t i = 0; i < merge; i++)
             memcpy(bias + i * channels, own.bias, (size_t)channels * sizeof *bias);
@@ -234,17 +236,84 @@ static void run_task(void *opaque, size_t task)
         run_unit(&own, i);
 }
 
-void cn__depthwise_run(const cn_conv_plan *plan, const float *in, const float *packed,
-                       const float *bias, cn_clamp clamp, float *out, cn_pool *pool)
+/* ---- repeated channels ---- */
+
+static int64_t image_floats(const int64_t *extents, int64_t channels)
 {
-    context c = {.plan = plan,
-                 .d = plan->depthwise,
-                 .in = in,
-                 .out = out,
-                 .weights = (float *)(uintptr_t)packed,
-                 .bias = bias,
-                 .clamp = clamp};
-    cn__pool_run(pool, run_task, &c, (size_t)plan->tasks);
+    return extents[0] * extents[1] * extents[2] * channels;
+}
+
+/* One plane of an image with every channel `repeat` times. */
+typedef struct repeated {
+    const context *c;
+    const float *from;
+    float *to;
+    int64_t pixels;
+} repeated;
+
+static void repeat_task(void *opaque, size_t plane)
+{
+    const repeated *r = opaque;
+    int64_t repeat = r->c->d->repeat, floats = r->pixels * r->c->d->conv.groups / repeat;
+    r->c->plan->kernels->transpose(repeat, floats, r->from + (int64_t)plane * floats, 0,
+                                   r->to + (int64_t)plane * floats * repeat, repeat);
+}
+
+static float clamped(float x, cn_clamp clamp)
+{
+    x = x < clamp.low ? clamp.low : x;
+    return x > clamp.high ? clamp.high : x;
+}
+
+/* Adds the channels up that stand for one. */
+static void add_up_task(void *opaque, size_t plane)
+{
+    const repeated *r = opaque;
+    const context *c = r->c;
+    int64_t repeat = c->d->repeat, channels = c->d->conv.groups / repeat;
+    const float *from = r->from + (int64_t)plane * r->pixels * channels * repeat;
+    float *to = r->to + (int64_t)plane * r->pixels * channels;
+    for (int64_t p = 0; p < r->pixels; p++)
+        for (int64_t n = 0; n < channels; n++, from += repeat) {
+            float sum = c->bias != NULL ? c->bias[n] : 0;
+            for (int64_t i = 0; i < repeat; i++)
+                sum += from[i];
+            *to++ = clamped(sum, c->clamp);
+        }
+}
+
+/* Runs a task for each line of an image. */
+static void for_lines(const context *c, void (*task)(void *, size_t), const float *from, float *to,
+                      const int64_t *extents, cn_pool *pool)
+{
+    repeated r = {c, from, to, extents[2]};
+    cn__pool_run(pool, task, &r, (size_t)(extents[0] * extents[1]));
+}
+
+void cn__depthwise_run(const cn_conv_plan *plan, const float *in, const float *packed,
+                       const float *bias, cn_clamp clamp, float *out, float *scratch, cn_pool *pool)
+{
+    const struct cn__depthwise_conv *d = plan->depthwise;
+    int64_t in_floats = image_floats(plan->conv.in, plan->conv.in_channels);
+    int64_t out_floats = image_floats(plan->conv.out, plan->conv.out_channels);
+    bool before = d->repeat > 1 && plan->pass == CN_CONV_FORWARD;
+    bool after = d->repeat > 1 && plan->pass == CN_CONV_TRANSPOSE;
+    const context whole = {
+        .plan = plan, .d = d, .weights = (float *)(uintptr_t)packed, .bias = bias, .clamp = clamp};
+    for (int64_t i = 0; i < d->images; i++, in += in_floats, out += out_floats) {
+        context c = whole;
+        c.in = before ? scratch : in;
+        c.out = after ? scratch : out;
+        if (after) {
+            c.bias = NULL;
+            c.clamp = (cn_clamp){-INFINITY, INFINITY};
+        }
+        if (before)
+            for_lines(&whole, repeat_task, in, scratch, d->conv.in, pool);
+        cn__pool_run(pool, run_task, &c, (size_t)plan->tasks);
+        if (after)
+            for_lines(&whole, add_up_task, scratch, out, d->conv.out, pool);
+    }
 }
 
 /* ---- kernel gradients ---- */
@@ -254,7 +323,8 @@ static void gradient_task(void *opaque, size_t task)
 {
     context own = *(const context *)opaque;
     own.weights += (int64_t)task * own.d->sums;
-    memset(own.weights, 0, (size_t)own.d->sums * sizeof(float));
+    if (own.first)
+        memset(own.weights, 0, (size_t)own.d->sums * sizeof(float));
     run_task(&own, task);
 }
 
@@ -262,7 +332,7 @@ static void gradient_task(void *opaque, size_t task)
 static void add_sums(const context *c, const float *sums, int64_t merge, int64_t tap, float *kernel)
 {
     const cn_conv_plan *plan = c->plan;
-    int64_t channels = plan->conv.out_channels, lanes = plan->kernels->lanes;
+    int64_t channels = plan->depthwise->conv.out_channels, lanes = plan->kernels->lanes;
     int64_t taps = taps_of(c->d->weights);
     for (int64_t v = 0; v * lanes < merge * channels; v++) {
         vector_place at = place_of(plan, merge * channels, v);
@@ -278,7 +348,7 @@ static void add_sums(const context *c, const float *sums, int64_t merge, int64_t
 static void sum_task(void *opaque, size_t tap)
 {
     const context *c = opaque;
-    int64_t channels = c->plan->conv.out_channels;
+    int64_t channels = c->d->conv.out_channels;
     float *kernel = c->kernel + (int64_t)tap * channels;
     memset(kernel, 0, (size_t)channels * sizeof *kernel);
     for (int64_t task = 0; task < c->plan->tasks; task++) {
@@ -293,12 +363,19 @@ void cn__depthwise_kernel_gradient(const cn_conv_plan *plan, const float *in,
                                    const float *out_gradient, float *kernel_gradient,
                                    float *scratch, cn_pool *pool)
 {
-    context c = {.plan = plan,
-                 .d = plan->depthwise,
-                 .in = in,
-                 .out = (float *)(uintptr_t)out_gradient,
-                 .weights = scratch,
-                 .kernel = kernel_gradient};
-    cn__pool_run(pool, gradient_task, &c, (size_t)plan->tasks);
-    cn__pool_run(pool, sum_task, &c, (size_t)taps_of(plan->depthwise->weights));
+    const struct cn__depthwise_conv *d = plan->depthwise;
+    float *image = scratch + plan->tasks * d->sums; /* with repeated channels */
+    context c = {.plan = plan, .d = d, .weights = scratch, .kernel = kernel_gradient};
+    for (int64_t i = 0; i < d->images; i++) {
+        c.first = i == 0;
+        c.in = in + i * image_floats(plan->conv.in, plan->conv.in_channels);
+        c.out = (float *)(uintptr_t)out_gradient +
+                i * image_floats(plan->conv.out, plan->conv.out_channels);
+        if (d->repeat > 1) {
+            for_lines(&c, repeat_task, c.in, image, d->conv.in, pool);
+            c.in = image;
+        }
+        cn__pool_run(pool, gradient_task, &c, (size_t)plan->tasks);
+    }
+    cn__pool_run(pool, sum_task, &c, (size_t)taps_of(d->weights));
 }

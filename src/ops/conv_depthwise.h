@@ -23,7 +23,12 @@ typedef struct cn__depthwise_weights {
     int64_t merged;
 } cn__depthwise_weights;
 
+/* A convolution that makes `repeat` channels of each reads an image whose channels are repeated so
+ * often; its adjoint makes such an image and adds the channels up. They run image by image. */
 struct cn__depthwise_conv {
+    cn_conv conv; /* one channel to each */
+    int64_t repeat, images;
+    int64_t repeated; /* floats of the image with repeated channels; 0 if there is none */
     int64_t phases[3];
     cn__depthwise_axis *axis[3];
     cn__depthwise_weights *weights; /* [phases] along the axes */
@@ -43,10 +48,15 @@ enum {
     cn__depthwise_merged = 2560 /* most channels of merged pixels */
 };
 
+/* How many channels stand against each channel of the other side; 0 if the convolution of a plan is
+ * not depthwise, if they fill a vector each, or if a task cannot point at all lines of the kernel.
+ */
+int64_t cn__depthwise_repeat(const cn_conv_plan *plan);
 cn_status cn__depthwise_plan(cn_conv_plan *plan);
 void cn__depthwise_pack(const cn_conv_plan *plan, const float *kernel, float *packed);
 void cn__depthwise_run(const cn_conv_plan *plan, const float *in, const float *packed,
-                       const float *bias, cn_clamp clamp, float *out, cn_pool *pool);
+                       const float *bias, cn_clamp clamp, float *out, float *scratch,
+                       cn_pool *pool);
 void cn__depthwise_kernel_gradient(const cn_conv_plan *plan, const float *in,
                                    const float *out_gradient, float *kernel_gradient,
                                    float *scratch, cn_pool *pool);

@@ -10,11 +10,16 @@ enum {
     least_columns = 64 /* of a unit of work */
 };
 
-bool cn__conv_is_depthwise(const cn_conv *conv)
+int64_t cn__depthwise_repeat(const cn_conv_plan *plan)
 {
-    return conv->groups > 1 && conv->groups == conv->in_channels &&
-           conv->groups == conv->out_channels &&
-           conv->kernel[0] * conv->kernel[1] <= cn__depthwise_lines;
+    const cn_conv *conv = &plan->conv;
+    bool transposed = plan->pass == CN_CONV_TRANSPOSE;
+    int64_t few = transposed ? conv->out_channels : conv->in_channels;
+    int64_t many = transposed ? conv->in_channels : conv->out_channels;
+    if (conv->groups == 1 || conv->groups != few || many / few >= plan->kernels->lanes ||
+        conv->kernel[0] * conv->kernel[1] > cn__depthwise_lines)
+        return 0;
+    return many / few;
 }
 
 static int64_t greatest_divisor(int64_t a, int64_t b)
@@ -57,7 +62,7 @@ static cn__depthwise_axis transposed_axis(const cn_conv *conv, int axis, int64_t
 
 static cn_status plan_axis(cn_conv_plan *plan, struct cn__depthwise_conv *d, int axis)
 {
-    const cn_conv *conv = &plan->conv;
+    const cn_conv *conv = &d->conv;
     bool transposed = plan->pass == CN_CONV_TRANSPOSE;
     d->phases[axis] = transposed ? cn__min(conv->stride[axis], conv->out[axis]) : 1;
     d->axis[axis] = cn__arena_alloc(plan->arena, (size_t)d->phases[axis] * sizeof *d->axis[axis]);
@@ -70,18 +75,18 @@ static cn_status plan_axis(cn_conv_plan *plan, struct cn__depthwise_conv *d, int
 
 /* Pixels that fill whole vectors together, if that saves a tenth and neighbours are neighbours in
  * input and output. */
-static int64_t pixels_to_merge(const cn_conv_plan *plan)
+static int64_t pixels_to_merge(const cn_conv *conv, int64_t lanes)
 {
-    int64_t channels = plan->conv.out_channels, lanes = plan->kernels->lanes;
+    int64_t channels = conv->out_channels;
     int64_t merge = lanes / greatest_divisor(channels, lanes);
     int64_t used = cn__ceil_div(channels, lanes) * lanes;
     bool pays = 10 * used > 11 * channels && merge * channels <= cn__depthwise_merged;
-    return plan->conv.stride[2] == 1 && pays ? merge : 1;
+    return conv->stride[2] == 1 && pays ? merge : 1;
 }
 
 static cn_status plan_weights(cn_conv_plan *plan, struct cn__depthwise_conv *d)
 {
-    int64_t lanes = plan->kernels->lanes, channels = plan->conv.out_channels;
+    int64_t lanes = plan->kernels->lanes, channels = d->conv.out_channels;
     int64_t all = d->phases[0] * d->phases[1] * d->phases[2];
     int64_t packed = cn__ceil_div(channels, lanes) * lanes;
     int64_t merged = d->merge > 1 ? d->merge * channels : 0;
@@ -107,7 +112,7 @@ static cn_status plan_weights(cn_conv_plan *plan, struct cn__depthwise_conv *d)
  * shape alone. */
 static void plan_units(cn_conv_plan *plan, struct cn__depthwise_conv *d)
 {
-    const cn_conv *conv = &plan->conv;
+    const cn_conv *conv = &d->conv;
     int64_t positions = d->axis[2][0].count;
     d->strips = cn__ceil_div(d->axis[1][0].count, cn__depthwise_rows);
     int64_t lines = conv->batch * conv->out[0] * d->strips * d->phases[1];
@@ -122,20 +127,37 @@ static void plan_units(cn_conv_plan *plan, struct cn__depthwise_conv *d)
     plan->tasks = cn__ceil_div(d->units, d->task_units);
 }
 
+static void plan_channels(const cn_conv_plan *plan, struct cn__depthwise_conv *d)
+{
+    d->conv = plan->conv;
+    d->repeat = cn__depthwise_repeat(plan);
+    d->images = 1;
+    if (d->repeat == 1)
+        return;
+    const int64_t *extents = plan->pass == CN_CONV_TRANSPOSE ? d->conv.out : d->conv.in;
+    d->images = d->conv.batch;
+    d->conv.batch = 1;
+    d->conv.groups *= d->repeat;
+    d->conv.in_channels = d->conv.out_channels = d->conv.groups;
+    d->repeated = extents[0] * extents[1] * extents[2] * d->conv.groups;
+}
+
 cn_status cn__depthwise_plan(cn_conv_plan *plan)
 {
     struct cn__depthwise_conv *d = cn__arena_alloc(plan->arena, sizeof *d);
     if (d == NULL)
         return cn_error_status();
+    plan_channels(plan, d);
     for (int axis = 0; axis < 3; axis++)
         CN__TRY(plan_axis(plan, d, axis));
-    d->merge = pixels_to_merge(plan);
+    d->merge = pixels_to_merge(&d->conv, plan->kernels->lanes);
     CN__TRY(plan_weights(plan, d));
     plan_units(plan, d);
     if (plan->pass == CN_CONV_FORWARD || plan->pass == CN_CONV_TRANSPOSE)
         plan->packed_floats = d->sums;
     else
         plan->scratch_floats = plan->tasks * d->sums;
+    plan->scratch_floats += d->repeated;
     plan->depthwise = d;
     return CN_OK;
 }

@@ -253,7 +253,7 @@ static void plan_tasks(cn_conv_plan *plan)
  * over the convolution's output pixels. */
 static cn_status plan_all(cn_conv_plan *plan)
 {
-    if (cn__conv_is_depthwise(&plan->conv))
+    if (cn__depthwise_repeat(plan) > 0)
         return cn__depthwise_plan(plan);
     for (int axis = 0; axis < 3; axis++)
         CN__TRY(plan_axis(plan, axis));

@@ -129,10 +129,6 @@ cn_status cn__cut_columns(const cn_conv_plan *plan, int64_t columns, int64_t blo
 cn_status cn__gradient_shape(cn_conv_plan *plan, int64_t *columns);
 void cn__gradient_tasks(cn_conv_plan *plan);
 
-/* True if every group of a convolution has one input and one output channel, and the kernel few
- * enough lines for a task to point at all of them at once. */
-bool cn__conv_is_depthwise(const cn_conv *conv);
-
 /* Where a pixel of a phase stands: counted over the batch and the phase's three axes. */
 typedef struct cn__pixel {
     int64_t image, z, y, x;
