@@ -98,6 +98,8 @@ static void count_operation(const cn_planned *step, void *context)
 static void keep_best(const cn_trace *trace, void *context)
 {
     job *j = context;
+    if (j->next >= j->operations)
+        return;
     double *best = &j->best[j->next++];
     if (*best == 0 || trace->milliseconds < *best)
         *best = trace->milliseconds;

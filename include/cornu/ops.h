@@ -43,8 +43,7 @@ typedef struct cn_conv {
     int64_t before[3]; /* zero padding (transposed: crop) before the first position; may be < 0 */
     int64_t out[3];    /* extents of the output */
     bool direct_only;  /* every product is computed: no minimal filtering (see cn_conv_plan_new) */
-    int64_t
-        most_scratch; /* bytes of working memory that minimal filtering may take; 0 means 128 MiB */
+    int64_t most_scratch; /* most bytes that minimal filtering may work in; 0 means 128 MiB */
 } cn_conv;
 
 typedef enum cn_padding {
@@ -135,8 +134,9 @@ CN_API const char *cn_conv_plan_algorithm(const cn_conv_plan *plan);
 CN_API const char *cn_conv_plan_choice(const cn_conv_plan *plan);
 /* Bytes of the packed kernel, 0 for the kernel gradients. */
 CN_API size_t cn_conv_plan_packed_bytes(const cn_conv_plan *plan);
-/* Bytes of working memory that a run needs; 0 for a direct transposed convolution, at most 128 MiB
- * for minimal filtering. Depthwise with more channels on one side: an image of so many. */
+/* Bytes of working memory that a run needs; 0 for a direct transposed convolution, at most
+ * `most_scratch` for minimal filtering. Depthwise with more channels on one side: an image of so
+ * many. */
 CN_API size_t cn_conv_plan_scratch_bytes(const cn_conv_plan *plan);
 /* Writes the kernel into `packed` (cn_conv_plan_packed_bytes() bytes, aligned to 64). */
 CN_API void cn_conv_plan_pack(const cn_conv_plan *plan, const float *kernel, float *packed,

@@ -1,7 +1,6 @@
 /* Folding: with s = gamma / sqrt(variance + epsilon), s (conv(x, w) + b - mean) + beta is the
  * convolution with s w and the bias s (b - mean) + beta. */
 #include <math.h>
-#include <string.h>
 
 #include "graph/fold_norm.h"
 

@@ -299,7 +299,12 @@ static cn_status conv_prepare(cn__step *step)
     CN__TRY(
         prepare(step, &conv, a->options.transposed ? CN_CONV_TRANSPOSE : CN_CONV_FORWARD, true));
     conv_state *state = step->state;
-    return a->normalised ? cn__folded_make(&conv, a, &state->folded) : CN_OK;
+    if (!a->normalised)
+        return CN_OK;
+    step->packed_bytes +=
+        (size_t)(cn_conv_kernel_count(&conv, a->options.transposed) + conv.out_channels) *
+        sizeof(float);
+    return cn__folded_make(&conv, a, &state->folded);
 }
 
 static cn_status input_gradient_prepare(cn__step *step)

@@ -90,6 +90,3 @@ const cn__product_kernel CN__K(product)[CN__MAX_VECTORS + 1][CN__MAX_ROWS + 1] =
 #define ENTRY(vectors, rows) [vectors][rows] = product_##vectors##x##rows,
 #define ENTRIES(vectors, rows) CN__UP_TO(rows, ENTRY, vectors)
     CN__PRODUCTS(ENTRIES)};
-
-/* Copies the `columns` values of each pixel of a product's b to a panel, filled up to whole
- * vectors. What lies behind them is read only before `end`. */

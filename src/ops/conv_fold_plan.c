@@ -192,6 +192,16 @@ static int64_t block_vectors(const cn_conv_plan *plan, int64_t columns)
     return cn__ceil_div(vectors, cn__ceil_div(vectors, cn__widest(plan->kernels)));
 }
 
+/* True if a dilation makes a phase so large that its numbers would overflow. */
+static bool is_vast(const cn_conv_plan *plan, const cn__fold_class *z, const cn__fold_class *y,
+                    const cn__fold_class *x)
+{
+    const double most = (double)((int64_t)1 << 40);
+    double members = (double)z->members * (double)y->members * (double)x->members;
+    double cells = (double)z->cells * (double)y->cells * (double)x->cells;
+    return members * (double)plan->columns > most || cells * (double)plan->depth > most;
+}
+
 static cn__fold_phase phase_of(const cn_conv_plan *plan, const cn__fold_class *z,
                                const cn__fold_class *y, const cn__fold_class *x)
 {
@@ -238,8 +248,11 @@ static double all_phases(const cn_conv_plan *plan, const way *const axis[3], cn_
     for (int64_t z = 0; z < axis[0]->classes; z++)
         for (int64_t y = 0; y < axis[1]->classes; y++)
             for (int64_t x = 0; x < axis[2]->classes; x++) {
-                cn__fold_phase phase =
-                    phase_of(plan, &axis[0]->class[z], &axis[1] -> class[y], &axis[2] -> class[x]);
+                const cn__fold_class *const of[3] = {&axis[0]->class[z], &axis[1] -> class[y],
+                                                     &axis[2] -> class[x]};
+                if (is_vast(plan, of[0], of[1], of[2]))
+                    return HUGE_VAL;
+                cn__fold_phase phase = phase_of(plan, of[0], of[1], of[2]);
                 cost += phase_cost[kind](plan, &phase);
                 if (to != NULL)
                     *to++ = phase;
@@ -316,7 +329,6 @@ static cn_status finish(cn_conv_plan *plan, struct cn__fold *fold)
     return CN_OK;
 }
 
-/* The cheapest way to fold, if it is cheaper than `least`: false else. */
 /* Notes the cost for an image, of which two are paid in a cycle, if the algorithm can be used. */
 static void weigh(cn_conv_plan *plan, const char *algorithm, double cost)
 {
@@ -324,6 +336,7 @@ static void weigh(cn_conv_plan *plan, const char *algorithm, double cost)
         cn__plan_weigh(plan, algorithm, cost * (double)plan->conv.batch / 2);
 }
 
+/* The cheapest way to fold, if it is cheaper than `least`: false else. */
 static bool choose_kind(cn_conv_plan *plan, const ways found[3], const ways spread[3], double least,
                         cn__fold_kind *kind, const way *best[3])
 {
@@ -358,7 +371,8 @@ cn_status cn__fold_plan(cn_conv_plan *plan)
     cn__fold_kind kind = CN__FOLD_TILES;
     const way *best[3] = {0};
     double by_line = cn__line_cost(plan), direct = direct_cost(plan);
-    weigh(plan, "direct", direct);
+    if (plan->choice[0] == '\0') /* else minimal filtering has weighed it */
+        weigh(plan, "direct", direct);
     weigh(plan, "by line", by_line);
     double least = fmin(by_line, worth * direct);
     if (!choose_kind(plan, found, spread, least, &kind, best))

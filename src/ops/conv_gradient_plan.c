@@ -1,5 +1,7 @@
 /* Planning a kernel gradient: which way round the outer products lie, and how the kernel and the
  * pixels are cut into tasks. */
+#include <math.h>
+
 #include "ops/conv_gradient.h"
 
 enum {
@@ -24,10 +26,10 @@ enum {
 static double tile_cost(const cn_conv_plan *plan, double rows, double vectors, bool streams)
 {
     double sums = rows * vectors, loads = 1.2 * (rows + vectors), wait = sums <= 4 ? 4 : 8;
-    double cycles = cn__max(cn__max(sums, loads), wait) / 2;
+    double cycles = fmax(fmax(sums, loads), wait) / 2;
     double bytes = vectors * plan->kernels->lanes * sizeof(float);
     double run = (double)cn__min(plan->conv.out[2], cn__gradient_runs);
-    return (streams ? cn__max(cycles, bytes / 24) : cycles) + 20 / run +
+    return (streams ? fmax(cycles, bytes / 24) : cycles) + 20 / run +
            (20 + 2 * sums) / cn__gradient_runs;
 }
 

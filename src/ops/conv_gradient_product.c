@@ -138,10 +138,10 @@ static void add_merged(job *j, const float *row, const float *gradient, int64_t 
     int64_t first = cn__max(x, cn__min(end, g->inside[0].first));
     int64_t last = cn__max(first, cn__min(end, g->inside[0].end));
     const float *in = row + (first * conv->stride[2] - conv->before[2]) * plan->depth;
+    bool inside = first == x && last == end;
     while (g->swapped && last > first &&
            j->in_end - in < (last - 1 - first) * j->b_step + j->columns + slack(j))
         last--;
-    bool inside = first == x && last == end;
     if (!inside && ((end - x - 1) * j->cells + g->merged) * plan->depth <= cn__gradient_whole)
         first = last = end;
     if (x < first)

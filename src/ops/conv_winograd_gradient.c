@@ -367,9 +367,9 @@ static void finish_task(void *opaque, size_t index)
     for (int64_t slice = 1; slice < g->slices; slice++)
         for (int64_t p = 0; p < w->points; p++) {
             float *to = sums + p * g->sum_step + first * g->out.width;
-            if (cn__point_used(w, &w->part[b.part], p))
-                c->plan->kernels->add_scaled(1, to + slice * g->slice_sums, to,
-                                             (end - first) * g->out.width);
+            bool used = cn__point_used(w, &w->part[b.part], p);
+            for (int64_t row = first; used && row < end; row++, to += g->out.width)
+                c->plan->kernels->add_scaled(1, to + slice * g->slice_sums, to, b.out.count);
         }
     finish(c, &b, first, end, sums);
 }

@@ -174,8 +174,7 @@ static cn_status try(cn_conv_plan *plan, const cn__winograd *kernels, const bool
 {
     CN__TRY(plan_with(plan, kernels, filtered));
     double cycles = plan->winograd != NULL ? winograd_cycles(plan) : (double)INFINITY;
-    if (cycles < best->cycles)
-        *best = (cn__winograd_choice){cycles, plan->winograd};
+    cn__winograd_keep(best, cycles, plan->winograd);
     return CN_OK;
 }
 

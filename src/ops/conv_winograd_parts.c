@@ -1,6 +1,8 @@
 /* Minimal filtering: how the kernel is cut into parts and which windows of the input they read. */
 #include "ops/conv_winograd_plan.h"
 
+enum { most_phases = 4096 };
+
 static int64_t modulo(int64_t a, int64_t b)
 {
     return (a % b + b) % b;
@@ -161,8 +163,25 @@ static int64_t combine(const cn__winograd_conv *w, int64_t phase, cn__winograd_p
     return parts;
 }
 
+/* False if there are so many parts or phases that looking for them would take long. */
+static bool can_be_counted(const cn_conv_plan *plan, const cn__winograd_conv *w)
+{
+    bool transposed = plan->pass == CN_CONV_TRANSPOSE;
+    double parts = 1, phases = 1;
+    for (int i = 0; i < 3; i++) {
+        int64_t stride = transposed ? plan->conv.stride[i] : 1;
+        int64_t cells = !transposed && i == 2 ? w->merged : stride;
+        int64_t taps = cn__ceil_div(plan->conv.kernel[i], cells);
+        parts *= (double)cn__ceil_div(taps, w->axis[i].taps);
+        phases *= (double)(i == 2 ? stride / cn__min(stride, w->merged) : stride);
+    }
+    return parts <= cn__most_parts && phases <= most_phases;
+}
+
 cn_status cn__winograd_parts(const cn_conv_plan *plan, cn__winograd_conv *w)
 {
+    if (!can_be_counted(plan, w))
+        return CN_OK;
     for (int i = 0; i < 3; i++)
         CN__TRY(plan_axis(plan, i, i == 2 ? w->merged : 1, &w->axis[i]));
     w->phases = w->axis[0].phases * w->axis[1].phases * w->axis[2].phases;

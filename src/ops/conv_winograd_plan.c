@@ -1,6 +1,7 @@
 /* Planning minimal filtering: whether it can be used, its tasks and working memory, and whether it
  * pays. */
 #include <math.h>
+#include <stdio.h>
 
 #include "ops/conv_winograd_plan.h"
 
@@ -257,20 +258,42 @@ static cn_status try(cn_conv_plan *plan, const cn__winograd *kernels, const bool
     for (int64_t merged = 1; merged <= stride; merged += stride - 1) {
         CN__TRY(plan_with(plan, kernels, filtered, merged));
         double cycles = plan->winograd != NULL ? winograd_cycles(plan) : (double)INFINITY;
-        if (cycles < best->cycles)
-            *best = (cn__winograd_choice){cycles, plan->winograd};
+        cn__winograd_keep(best, cycles, plan->winograd);
         if (!merges)
             break;
     }
     return CN_OK;
 }
 
+void cn__winograd_keep(cn__winograd_choice *best, double cycles, const cn__winograd_conv *of)
+{
+    if (cycles < best->tried) {
+        best->tried = cycles;
+        best->algorithm = of->kernels;
+    }
+    if (cycles < best->cycles) {
+        best->cycles = cycles;
+        best->of = of;
+    }
+}
+
+static void weigh(cn_conv_plan *plan, double direct, const cn__winograd_choice *best)
+{
+    char name[64];
+    if (best->algorithm == NULL)
+        return;
+    int points = best->algorithm->points, across = best->algorithm->axes == 2 ? points : 1;
+    (void)snprintf(name, sizeof name, "minimal filtering %d x %d", points, across);
+    cn__plan_weigh(plan, "direct", direct);
+    cn__plan_weigh(plan, name, best->tried);
+}
+
 cn_status cn__winograd_choose(cn_conv_plan *plan, double direct, cn__winograd_try *try_one)
 {
     static const bool rows[3] = {false, true, false}, columns[3] = {false, false, true},
                       both[3] = {false, true, true};
-    cn__winograd_choice best = {preferred != 0 ? (double)INFINITY : direct, NULL};
-    cn__plan_weigh(plan, "direct", direct);
+    cn__winograd_choice best = {.cycles = preferred != 0 ? (double)INFINITY : direct,
+                                .tried = (double)INFINITY};
     for (int i = 0; i < CN__WINOGRAD_COUNT; i++) {
         const cn__winograd *kernels = &plan->kernels->winograd[i];
         if (preferred != 0 && kernels->points != preferred)
@@ -280,8 +303,7 @@ cn_status cn__winograd_choose(cn_conv_plan *plan, double direct, cn__winograd_tr
             CN__TRY(try_one(plan, kernels, rows, &best));
     }
     plan->winograd = best.of;
-    if (best.of != NULL)
-        cn__plan_weigh(plan, "minimal filtering", best.cycles);
+    weigh(plan, direct, &best);
     return CN_OK;
 }
 

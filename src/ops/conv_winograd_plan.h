@@ -121,7 +121,11 @@ enum {
 typedef struct cn__winograd_choice {
     double cycles;
     const cn__winograd_conv *of;
+    double tried; /* the fewest cycles of all tries, and their algorithm */
+    const cn__winograd *algorithm;
 } cn__winograd_choice;
+/* Keeps a try with these cycles if it is the best. */
+void cn__winograd_keep(cn__winograd_choice *best, double cycles, const cn__winograd_conv *of);
 /* Plans with an algorithm along the axes that are to be filtered; keeps it if it is the best. */
 typedef cn_status cn__winograd_try(cn_conv_plan *plan, const cn__winograd *kernels,
                                    const bool filtered[3], cn__winograd_choice *best);
