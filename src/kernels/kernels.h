@@ -4,7 +4,8 @@
  * meson.build; CN__K(name) gives each its own symbol, and table.c gathers them into one constant
  * table. Kernels use no libm, no allocation and no threads: they are inner loops on buffers that a
  * floor 2 function has checked and cut into tasks. Files here include nothing of Cornu's but this
- * header, simd.h and maths.h, and must not define or use inline functions that are not static.
+ * header, simd.h, maths.h and depthwise.h, and must not define or use inline functions that are not
+ * static.
  */
 #ifndef CORNU_SRC_KERNELS_H
 #define CORNU_SRC_KERNELS_H

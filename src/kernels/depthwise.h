@@ -1,0 +1,206 @@
+/* What the depthwise convolution and its kernel gradient have in common: vectors lie along the
+ * channels. A tile is some rows times some columns of positions, held in registers for one vector
+ * of channels after the other. Every line of weights goes through the rows: the cells that it meets
+ * there are loaded once for all of its taps and columns. Where neighbouring rows read neighbouring
+ * lines the tile is square: all weights stay in registers, and each cell is loaded once for all
+ * that meet it. */
+#ifndef CORNU_SRC_KERNELS_DEPTHWISE_H
+#define CORNU_SRC_KERNELS_DEPTHWISE_H
+
+#include "kernels/simd.h"
+
+enum {
+    pitch = cn__depthwise_rows,
+    most_positions = 16,
+    most_taps = 7,
+    most_cells = 16,
+    few_channels = 4 * CN__LANES
+};
+
+/* What a tile has to look at: nothing; whether cells lie inside; and whether vectors do. */
+typedef enum place { inner, edge, narrow } place;
+
+/* What is known of a tile when it is compiled: lines and taps of weights, the steps from row to row
+ * and from column to column, 0 if they may be any; rows and columns; its place. */
+typedef struct form {
+    int lines, taps, down, step, rows, columns;
+    place place;
+} form;
+
+#define ALWAYS static inline __attribute__((always_inline))
+
+/* At most `count` floats, none from `end` on. */
+static inline cn__v load_some(const float *from, int64_t count, const float *end)
+{
+    float some[CN__LANES] = {0};
+    if (end - from >= CN__LANES)
+        return cn__load(from);
+    for (int64_t i = 0; i < count; i++)
+        some[i] = from[i];
+    return cn__load(some);
+}
+
+ALWAYS cn__v load_cell(const cn__depthwise *d, const form f, const float *line, int64_t cell,
+                       int64_t c)
+{
+    if (f.place != inner && (cell < 0 || cell >= d->width))
+        return (cn__v){0};
+    const float *from = line + cell * d->cell + c;
+    return f.place == narrow ? load_some(from, d->channels, d->in_end) : cn__load(from);
+}
+
+/* The cells that neighbouring taps of all columns meet. */
+ALWAYS void load_cells(const cn__depthwise *d, const form f, const float *line, int64_t m,
+                       int64_t c, cn__v *x)
+{
+    int64_t first = d->first + m * d->step;
+    const float *from = line + first * d->cell + c;
+    CN__UNROLL
+    for (int j = 0; j < (f.columns - 1) * f.step + f.taps; j++, from += d->cell) {
+        if (f.place == inner) {
+            CN__KEEP_POINTER(from);
+            x[j] = cn__load(from);
+        } else {
+            x[j] = load_cell(d, f, line, first + j, c);
+        }
+        CN__KEEP(x[j]);
+    }
+}
+
+/* Where the v-th vector of channels begins. */
+ALWAYS int64_t channel_of(const cn__depthwise *d, const form f, int64_t v)
+{
+    int64_t last = f.place == narrow ? 0 : d->channels - CN__LANES;
+    return v * CN__LANES < last ? v * CN__LANES : last;
+}
+
+/* Square tiles: the i-th of the lines that their rows read. Line l of weights meets it at row r,
+ * l + r * down = i. */
+ALWAYS const float *line_of(const cn__depthwise *d, const form f, int i)
+{
+    int row = i / f.down < f.rows ? i / f.down : f.rows - 1;
+    return d->in[(i - row * f.down) * pitch + row];
+}
+
+ALWAYS int lines_of(const form f)
+{
+    return (f.rows - 1) * f.down + f.lines;
+}
+
+/* Whether row r reads it, by its line i - r * down of weights. */
+ALWAYS bool reads(const form f, int i, int r)
+{
+    return i >= r * f.down && i < r * f.down + f.lines;
+}
+
+/* The forms: lines, taps, down, step, rows, columns. The last one is for all the rest. */
+#if CN__LANES == 16 || defined(__aarch64__)
+#define FORMS(X)                                                                                   \
+    X(2, 2, 1, 1, 4, 4)                                                                            \
+    X(3, 3, 1, 1, 4, 2)                                                                            \
+    X(3, 3, 1, 2, 4, 2)                                                                            \
+    X(2, 2, 2, 2, 4, 2)                                                                            \
+    X(3, 3, 2, 2, 4, 2)                                                                            \
+    X(4, 4, 2, 2, 2, 2)                                                                            \
+    X(0, 1, 0, 1, 4, 4)                                                                            \
+    X(0, 2, 0, 1, 4, 4)                                                                            \
+    X(0, 3, 0, 1, 4, 4)                                                                            \
+    X(0, 5, 0, 1, 4, 4)                                                                            \
+    X(0, 7, 0, 1, 4, 4)                                                                            \
+    X(0, 5, 0, 2, 4, 4)                                                                            \
+    X(0, 0, 0, 0, 4, 4)
+#else
+#define FORMS(X)                                                                                   \
+    X(3, 3, 1, 1, 2, 2)                                                                            \
+    X(3, 3, 2, 2, 2, 2)                                                                            \
+    X(4, 4, 2, 2, 2, 2)                                                                            \
+    X(0, 1, 0, 1, 4, 2)                                                                            \
+    X(0, 2, 0, 1, 4, 2)                                                                            \
+    X(0, 3, 0, 1, 4, 2)                                                                            \
+    X(0, 5, 0, 1, 4, 2)                                                                            \
+    X(0, 7, 0, 1, 4, 2)                                                                            \
+    X(0, 3, 0, 2, 2, 2)                                                                            \
+    X(0, 5, 0, 2, 2, 2)                                                                            \
+    X(0, 0, 0, 0, 2, 4)
+#endif
+
+/* A file that includes this defines
+ *     pass(d, f, first, end, v)
+ * the tiles of form f from column `first` to `end`, for the v-th vector of channels; DEFINE_PASS
+ * makes of it a function for each form and place. Few channels: all tiles for one vector after the
+ * other; many: a tile for all vectors, which reads memory in its order. */
+typedef void (*tiles)(const cn__depthwise *d, int64_t first, int64_t end);
+typedef struct variant {
+    form form;
+    tiles inner, edge;
+} variant;
+
+#define DEFINE_TILES(name, place, ...)                                                             \
+    static void name(const cn__depthwise *d, int64_t first, int64_t end)                           \
+    {                                                                                              \
+        const cn__depthwise own = *d; /* stores cannot change it: it stays in registers */         \
+        const form f = {__VA_ARGS__, place};                                                       \
+        int64_t at_once = own.channels <= few_channels ? end - first : f.columns;                  \
+        for (int64_t m = first; m < end; m += at_once)                                             \
+            for (int64_t v = 0; v * CN__LANES < own.channels; v++)                                 \
+                pass(&own, f, m, m + at_once, v);                                                  \
+    }
+#define NAME(place, lines, taps, down, step) place##_##lines##_##taps##_##down##_##step
+#define DEFINE_FORM(lines, taps, down, step, ...)                                                  \
+    DEFINE_TILES(NAME(inner, lines, taps, down, step), inner, lines, taps, down, step,             \
+                 __VA_ARGS__)                                                                      \
+    DEFINE_TILES(NAME(edge, lines, taps, down, step), edge, lines, taps, down, step, __VA_ARGS__)
+#define VARIANT(lines, taps, down, step, ...)                                                      \
+    {{lines, taps, down, step, __VA_ARGS__, inner},                                                \
+     NAME(inner, lines, taps, down, step),                                                         \
+     NAME(edge, lines, taps, down, step)},
+/* The first one is for vectors that the channels do not fill. */
+#define DEFINE_PASS                                                                                \
+    FORMS(DEFINE_FORM)                                                                             \
+    DEFINE_TILES(some_lanes, narrow, 0, 0, 0, 0, 4, 2)                                             \
+    static const variant variants[] = {{{0, 0, 0, 0, 4, 2, narrow}, some_lanes, some_lanes},       \
+                                       FORMS(VARIANT)};
+
+static inline const variant *variant_of(const cn__depthwise *d, const variant *variants)
+{
+    if (d->channels < CN__LANES)
+        return variants;
+    for (const variant *v = variants + 1;; v++) {
+        const form *f = &v->form;
+        bool lines = f->lines == 0 || (f->lines == d->lines && f->down == d->square);
+        bool taps = f->taps == 0 || (f->taps == d->taps && f->step == d->step && d->gap == 1);
+        if (lines && taps)
+            return v;
+    }
+}
+
+/* A strip as high as a tile: tiles inside as long as they are, the others each by itself. */
+static inline void run_strip(const cn__depthwise *d, const variant *v)
+{
+    int64_t columns = v->form.columns;
+    int64_t reach = (columns - 1) * d->step + (d->taps - 1) * d->gap;
+    for (int64_t m = 0, end; m < d->columns; m = end) {
+        int64_t first = d->first + m * d->step, more = (d->width - 1 - first - reach) / d->step;
+        end = m + columns;
+        if (first < 0 || first + reach >= d->width || end > d->columns) {
+            v->edge(d, m, end);
+            continue;
+        }
+        end += (more < d->columns - end ? more : d->columns - end) / columns * columns;
+        v->inner(d, m, end);
+    }
+}
+
+static inline void run_strips(const cn__depthwise *d, const variant *variants)
+{
+    const variant *v = variant_of(d, variants);
+    cn__depthwise strip = *d;
+    for (int64_t r = 0; r < d->rows; r += v->form.rows) {
+        strip.in = d->in + r;
+        strip.out = d->out + r;
+        strip.rows = d->rows - r;
+        run_strip(&strip, v);
+    }
+}
+
+#endif

@@ -1,0 +1,114 @@
+/* The kernel gradient of a depthwise convolution: see depthwise.h. The gradient of the output stays
+ * in registers, and the sums grow where the convolution has its weights. */
+#include "kernels/depthwise.h"
+
+ALWAYS void load_gradient(const cn__depthwise *d, const form f, int64_t m, int64_t c, cn__v *g)
+{
+    CN__UNROLL
+    for (int i = 0; i < f.rows * f.columns; i++) {
+        int64_t r = i / f.columns, p = m + i % f.columns;
+        g[i] = (cn__v){0};
+        if (r >= d->rows || (f.place != inner && p >= d->columns))
+            continue;
+        const float *from = d->out[r] + p * d->out_step + c;
+        g[i] =
+            f.place == narrow ? load_some(from, d->channels, from + d->channels) : cn__load(from);
+        CN__KEEP(g[i]);
+    }
+}
+
+ALWAYS void sum_square(const cn__depthwise *d, const form f, int64_t m, int64_t c, const cn__v *g,
+                       cn__v *sum)
+{
+    cn__v x[most_cells];
+    CN__UNROLL
+    for (int i = 0; i < lines_of(f); i++) {
+        if (line_of(d, f, i) == NULL)
+            continue;
+        load_cells(d, f, line_of(d, f, i), m, c, x);
+        CN__UNROLL
+        for (int n = 0; n < f.columns * f.rows * f.taps; n++) {
+            int p = n / (f.rows * f.taps), r = n / f.taps % f.rows, t = n % f.taps;
+            if (reads(f, i, r))
+                sum[(i - r * f.down) * f.taps + t] += x[p * f.step + t] * g[r * f.columns + p];
+        }
+    }
+}
+
+/* One line of weights for all rows, which read `lines`. */
+ALWAYS void sum_line(const cn__depthwise *d, const form f, const float *const *lines, float *sums,
+                     int64_t m, int64_t c, const cn__v *g)
+{
+    cn__v sum[most_taps], x[most_cells];
+    CN__UNROLL
+    for (int t = 0; t < f.taps; t++)
+        sum[t] = cn__load(sums + t * CN__LANES);
+    CN__UNROLL
+    for (int r = 0; r < f.rows; r++) {
+        if (lines[r] == NULL)
+            continue;
+        load_cells(d, f, lines[r], m, c, x);
+        CN__UNROLL
+        for (int n = 0; n < f.columns * f.taps; n++) {
+            int p = n / f.taps, t = n % f.taps;
+            sum[t] += x[p * f.step + t] * g[r * f.columns + p];
+        }
+    }
+    CN__UNROLL
+    for (int t = 0; t < f.taps; t++)
+        cn__store(sums + t * CN__LANES, sum[t]);
+}
+
+/* The same for any taps and step. */
+ALWAYS void sum_taps(const cn__depthwise *d, const form f, const float *const *lines, float *sums,
+                     int64_t m, int64_t c, const cn__v *g)
+{
+    for (int64_t t = 0; t < d->taps; t++, sums += CN__LANES) {
+        cn__v sum[most_positions] = {cn__load(sums)};
+        CN__UNROLL
+        for (int r = 0; r < f.rows; r++) {
+            if (lines[r] == NULL)
+                continue;
+            CN__UNROLL
+            for (int p = 0; p < f.columns; p++) {
+                int64_t cell = d->first + (m + p) * d->step + t * d->gap;
+                sum[p] += load_cell(d, f, lines[r], cell, c) * g[r * f.columns + p];
+            }
+        }
+        CN__UNROLL
+        for (int p = 1; p < f.columns; p++)
+            sum[0] += sum[p];
+        cn__store(sums, sum[0]);
+    }
+}
+
+ALWAYS void pass(const cn__depthwise *d, const form f, int64_t first, int64_t end, int64_t v)
+{
+    int64_t c = channel_of(d, f, v), line = d->taps * CN__LANES;
+    float *sums = d->weights + v * d->lines * line;
+    cn__v sum[most_taps * most_taps], g[most_positions];
+    CN__UNROLL
+    for (int t = 0; t < f.lines * f.taps; t++)
+        sum[t] = cn__load(sums + t * CN__LANES);
+    for (int64_t m = first; m < end; m += f.columns) {
+        load_gradient(d, f, m, c, g);
+        if (f.lines > 0)
+            sum_square(d, f, m, c, g, sum);
+        for (int64_t l = 0; f.lines == 0 && l < d->lines; l++)
+            if (f.taps > 0)
+                sum_line(d, f, d->in + l * pitch, sums + l * line, m, c, g);
+            else
+                sum_taps(d, f, d->in + l * pitch, sums + l * line, m, c, g);
+    }
+    CN__UNROLL
+    for (int t = 0; t < f.lines * f.taps; t++)
+        cn__store(sums + t * CN__LANES, sum[t]);
+}
+
+DEFINE_PASS
+
+void CN__K(depthwise_gradient)(const cn__depthwise *depthwise);
+void CN__K(depthwise_gradient)(const cn__depthwise *depthwise)
+{
+    run_strips(depthwise, variants);
+}
