@@ -96,6 +96,7 @@ ALWAYS bool reads(const form f, int i, int r)
 /* The forms: lines, taps, down, step, rows, columns. The last one is for all the rest. */
 #if CN__LANES == 16 || defined(__aarch64__)
 #define FORMS(X)                                                                                   \
+    X(1, 3, 1, 1, 1, 8)                                                                            \
     X(2, 2, 1, 1, 4, 4)                                                                            \
     X(3, 3, 1, 1, 4, 2)                                                                            \
     X(3, 3, 1, 2, 4, 2)                                                                            \
