@@ -5,9 +5,9 @@
  * transformed kernel, a matrix product over all tiles, and the sums transformed back. A task does
  * so for some tiles, so that what lies between the stages stays in the cache. */
 #include <math.h>
-#include <stdatomic.h>
 
 #include "ops/conv_winograd_plan.h"
+#include "ops/split.h"
 
 enum {
     shared_tiles = 4, /* of a task that transforms shared input */
@@ -171,24 +171,18 @@ static void input_task(void *context, size_t index)
                                 tile % w->chunk * w->row);
 }
 
-/* Takes tasks until there are none left: there are as many workers as slots of working memory. */
-static void work(void *context, size_t slot)
+/* A chunk, or a block of columns of one phase of it; `slot` is the working memory. */
+static void chunk_task(void *context, int64_t task, int64_t slot)
 {
-    cn__winograd_context *c = context;
+    const cn__winograd_context *c = context;
     const cn__winograd_conv *w = c->plan->winograd;
-    float *memory = c->scratch + (int64_t)slot * w->slot_floats;
-    for (;;) {
-        int64_t task = atomic_fetch_add_explicit(&c->next, 1, memory_order_relaxed);
-        if (task >= w->tasks)
-            return;
-        int64_t index = task % w->chunks, part = task / w->chunks;
-        cn__winograd_chunk of = chunk_at(w, index);
-        if (w->shared)
-            run_block(c, &of, 0, part / w->blocks, part % w->blocks, shared_chunk(c, index),
-                      memory);
-        else
-            run_chunk(c, &of, memory);
-    }
+    float *memory = c->scratch + slot * w->slot_floats;
+    int64_t index = task % w->chunks, part = task / w->chunks;
+    cn__winograd_chunk of = chunk_at(w, index);
+    if (w->shared)
+        run_block(c, &of, 0, part / w->blocks, part % w->blocks, shared_chunk(c, index), memory);
+    else
+        run_chunk(c, &of, memory);
 }
 
 void cn__winograd_run(const cn_conv_plan *plan, const float *in, const float *packed,
@@ -202,9 +196,8 @@ void cn__winograd_run(const cn_conv_plan *plan, const float *in, const float *pa
                                     .out = out,
                                     .scratch = scratch,
                                     .clamp = clamp};
-    atomic_init(&context.next, 0);
     if (w->shared)
         cn__pool_run(pool, input_task, &context,
                      (size_t)(plan->conv.groups * cn__ceil_div(w->tiles, shared_tiles)));
-    cn__pool_run(pool, work, &context, (size_t)w->slots);
+    cn__run_slots(pool, chunk_task, &context, w->tasks, w->slots);
 }

@@ -11,12 +11,10 @@
 #include "ops/split.h"
 
 enum {
-    most_points = cn__winograd_most * cn__winograd_most,
     most_taps = 3 * 3,
     most_piece = 96, /* tiles summed at a time: a block of them fits the first-level cache */
     task_tiles = 4,  /* that a task transforms, where all tasks share a chunk */
-    task_rows = 8,   /* that a task transforms back */
-    line = 16        /* floats of a cache line */
+    task_rows = 8    /* that a task transforms back */
 };
 
 typedef struct context {
@@ -36,9 +34,9 @@ typedef struct range {
 
 static range block_range(const cn__winograd_side *side, int64_t block)
 {
-    int64_t lines = cn__ceil_div(side->channels, line);
-    int64_t first = lines * block / side->blocks * line;
-    int64_t end = cn__min(lines * (block + 1) / side->blocks * line, side->channels);
+    int64_t lines = cn__ceil_div(side->channels, cn__line_floats);
+    int64_t first = lines * block / side->blocks * cn__line_floats;
+    int64_t end = cn__min(lines * (block + 1) / side->blocks * cn__line_floats, side->channels);
     return (range){first, end - first};
 }
 
@@ -53,22 +51,6 @@ static int64_t taps_of(const cn__winograd_conv *w)
 static int64_t cells_of(const cn__winograd_conv *w)
 {
     return w->axis[1].step * w->axis[2].step;
-}
-
-/* Where a tile stands: its image, and how many tiles lie before it along each axis. */
-typedef struct place {
-    int64_t image, at[3];
-} place;
-
-static place place_of(const cn__winograd_conv *w, int64_t tile)
-{
-    place p;
-    for (int i = 2; i >= 0; i--) {
-        p.at[i] = tile % w->axis[i].tiles;
-        tile /= w->axis[i].tiles;
-    }
-    p.image = tile;
-    return p;
 }
 
 /* Points at count[1] x count[2] cells of an image, `apart` from each other, from cell `from` on;
@@ -92,7 +74,7 @@ static void point_window(const context *c, int64_t part, int64_t tile, const flo
 {
     const cn_conv *conv = &c->plan->conv;
     const cn__winograd_conv *w = c->plan->winograd;
-    place p = place_of(w, tile);
+    cn__winograd_place p = cn__winograd_place_of(w, tile);
     int64_t from[3], count[3], apart[3];
     for (int i = 0; i < 3; i++) {
         const cn__winograd_axis *axis = &w->axis[i];
@@ -108,7 +90,7 @@ static void point_gradient(const context *c, int64_t tile, const float **cells)
     static const int64_t apart[3] = {1, 1, 1};
     const cn_conv *conv = &c->plan->conv;
     const cn__winograd_conv *w = c->plan->winograd;
-    place p = place_of(w, tile);
+    cn__winograd_place p = cn__winograd_place_of(w, tile);
     int64_t from[3], count[3];
     for (int i = 0; i < 3; i++) {
         from[i] = p.at[i] * w->axis[i].step;
@@ -150,7 +132,7 @@ static void transform_input(const context *c, int64_t part, int64_t chunk, int64
 {
     const cn__winograd_conv *w = c->plan->winograd;
     const cn__winograd_side *in = &w->gradient.in;
-    const float *cells[most_points];
+    const float *cells[cn__most_points];
     for (int64_t tile = first; tile < end; tile++) {
         point_window(c, part, tile, cells);
         transform_cells(in, w->kernels->input, cells, w->points,
@@ -163,7 +145,7 @@ static void transform_gradient(const context *c, int64_t chunk, int64_t first, i
 {
     const cn__winograd_conv *w = c->plan->winograd;
     const cn__winograd_side *out = &w->gradient.out;
-    const float *cells[most_points];
+    const float *cells[cn__most_points];
     to += w->gradient.in.size + (first - chunk) * out->width;
     for (int64_t tile = first; tile < end; tile++, to += out->width) {
         point_gradient(c, tile, cells);
@@ -232,7 +214,7 @@ static void multiply_point(const cn_conv_plan *plan, const block *b, const produ
         int64_t strips = cn__ceil_div(b->in.count, plan->kernels->outer_rows[width]);
         work.b_at = now->out - work.b[0] + column * lanes;
         work.columns = width * lanes;
-        for (int64_t s = 0; s < strips; s++, done += now->tiles * line) {
+        for (int64_t s = 0; s < strips; s++, done += now->tiles * cn__line_floats) {
             int64_t row = b->in.count * s / strips, end = b->in.count * (s + 1) / strips;
             work.a_at = now->in - work.a[0] + row;
             work.out = out + row * g->out.width + column * lanes;
@@ -268,13 +250,6 @@ static void multiply(const cn_conv_plan *plan, const block *b, const float *tran
     }
 }
 
-/* The kernel's tap for place i of a window, -1 for a zero. */
-static int64_t tap_of(const cn__window *window, int64_t i)
-{
-    i -= window->lead;
-    return i < 0 || i >= window->taps ? -1 : window->tap + i * window->tap_step;
-}
-
 /* Where the taps of a part go, for the block's first row; those it has not go to `unused`. `step`:
  * floats from a row to the next. */
 static void point_taps(const context *c, const block *b, float *unused, float **out, int64_t *step)
@@ -283,8 +258,8 @@ static void point_taps(const context *c, const block *b, float *unused, float **
     const cn__winograd_conv *w = c->plan->winograd;
     const cn__window *const *axis = w->part[b->part].axis;
     for (int64_t t = 0; t < taps_of(w); t++) {
-        int64_t z = tap_of(axis[0], 0), y = tap_of(axis[1], t / w->axis[2].taps);
-        int64_t x = tap_of(axis[2], t % w->axis[2].taps);
+        int64_t z = cn__window_tap(axis[0], 0), y = cn__window_tap(axis[1], t / w->axis[2].taps);
+        int64_t x = cn__window_tap(axis[2], t % w->axis[2].taps);
         bool zero = y < 0 || x < 0;
         int64_t tap = (z * conv->kernel[1] + y) * conv->kernel[2] + x;
         int64_t row = tap * conv->in_channels + b->in.first;
@@ -299,8 +274,8 @@ static void finish(const context *c, const block *b, int64_t first, int64_t end,
     const cn__winograd_conv *w = c->plan->winograd;
     const cn__winograd_gradient *g = &w->gradient;
     float unused[cn__widest_block], *out[most_taps];
-    const float *in[most_points];
-    int64_t step[most_taps], in_step[most_points];
+    const float *in[cn__most_points];
+    int64_t step[most_taps], in_step[cn__most_points];
     point_taps(c, b, unused, out, step);
     for (int64_t t = 0; t < taps_of(w); t++)
         out[t] += first * step[t];

@@ -5,7 +5,6 @@
 #include "ops/conv_winograd_plan.h"
 
 enum {
-    line = 16,                 /* floats of a cache line */
     own_bytes = 5 << 18,       /* of sums that a task may have for itself: they stay in a cache */
     own_chunk_bytes = 2 << 20, /* of a task's transformed chunk */
     least_chunk = 24,          /* tiles: fewer would read the sums too often */
@@ -19,17 +18,17 @@ enum {
 /* Blocks of nearly equal numbers of lines, each of which has at least a vector's channels. */
 static void plan_side(cn__winograd_side *side, int64_t channels)
 {
-    int64_t lines = cn__ceil_div(channels, line);
+    int64_t lines = cn__ceil_div(channels, cn__line_floats);
     side->channels = channels;
-    side->blocks = cn__ceil_div(lines, cn__widest_block / line);
-    side->width = cn__ceil_div(lines, side->blocks) * line;
+    side->blocks = cn__ceil_div(lines, cn__widest_block / cn__line_floats);
+    side->width = cn__ceil_div(lines, side->blocks) * cn__line_floats;
 }
 
 /* A line more for each point keeps them from falling on the same lines of the caches. */
 static void side_memory(const cn__winograd_conv *w, cn__winograd_side *side)
 {
     side->panel = w->gradient.chunk * side->width;
-    side->step = side->blocks * side->panel + line;
+    side->step = side->blocks * side->panel + cn__line_floats;
     side->size = w->points * side->step;
 }
 
@@ -98,7 +97,7 @@ static cn_status plan_with(cn_conv_plan *plan, const cn__winograd *kernels, cons
     plan_side(&g->in, plan->depth);
     plan_side(&g->out, plan->columns);
     g->blocks = w->parts * g->in.blocks * g->out.blocks;
-    g->sum_step = g->in.width * g->out.width + line;
+    g->sum_step = g->in.width * g->out.width + cn__line_floats;
     g->block_sums = w->points * g->sum_step;
     if (g->blocks / w->parts * g->block_sums * (int64_t)sizeof(float) <= own_bytes)
         plan_slices(w);

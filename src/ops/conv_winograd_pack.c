@@ -4,7 +4,6 @@
 #include "ops/conv_winograd_plan.h"
 
 enum {
-    most_points = cn__winograd_most * cn__winograd_most,
     most_taps = 3 * 3,
     pack_rows = 16 /* input channels of a task */
 };
@@ -46,13 +45,6 @@ static void gather_tap(const cn_conv_plan *plan, const piece *of, const float *t
     }
 }
 
-/* The kernel's tap for place i of a window, -1 for a zero. */
-static int64_t window_tap(const cn__window *window, int64_t i)
-{
-    i -= window->lead;
-    return i < 0 || i >= window->taps ? -1 : window->tap + i * window->tap_step;
-}
-
 /* Where the transformed kernel of a part goes, point by point; points that are not used go to
  * `unused`. */
 static void point_packed(const cn__winograd_conv *w, const piece *of, int64_t point_floats,
@@ -84,10 +76,10 @@ static void gather_taps(const pack_context *c, const piece *of, gathered *to)
     const cn__winograd_conv *w = plan->winograd;
     int64_t columns = w->axis[2].taps, taps = w->axis[1].taps * columns;
     int64_t tap_floats = conv->in_channels * conv->out_channels / conv->groups;
-    int64_t z = window_tap(of->part->axis[0], 0);
+    int64_t z = cn__window_tap(of->part->axis[0], 0);
     for (int64_t t = 0; t < taps; t++) {
-        int64_t y = window_tap(of->part->axis[1], t / columns);
-        int64_t x = window_tap(of->part->axis[2], t % columns);
+        int64_t y = cn__window_tap(of->part->axis[1], t / columns);
+        int64_t x = cn__window_tap(of->part->axis[2], t % columns);
         int64_t tap = (z * conv->kernel[1] + y) * conv->kernel[2] + x;
         bool zero = y < 0 || x < 0;
         if (!zero)
@@ -122,7 +114,7 @@ static void pack_task(void *context, size_t index)
     int64_t width = of.block->vectors * plan->kernels->lanes;
     int64_t taps = w->axis[1].taps * w->axis[2].taps;
     _Alignas(64) float unused[cn__widest_block];
-    float *out[most_points];
+    float *out[cn__most_points];
     gathered from;
     gather_taps(c, &of, &from);
     float *to = c->packed + cn__winograd_packed(w, of.group, of.set, of.block);

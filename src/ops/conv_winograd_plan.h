@@ -113,9 +113,33 @@ typedef struct cn__winograd_conv {
 enum {
     cn__line_floats = 16,  /* floats of a cache line */
     cn__widest_block = 64, /* columns */
-    cn__most_parts = 64,   /* of a phase */
-    cn__most_merged = 768  /* floats of a merged cell: tasks copy some on their stack */
+    cn__most_points = cn__winograd_most * cn__winograd_most,
+    cn__most_parts = 64,  /* of a phase */
+    cn__most_merged = 768 /* floats of a merged cell: tasks copy some on their stack */
 };
+
+/* Where a tile stands: its image, and how many tiles lie before it along each axis. */
+typedef struct cn__winograd_place {
+    int64_t image, at[3];
+} cn__winograd_place;
+
+static inline cn__winograd_place cn__winograd_place_of(const cn__winograd_conv *w, int64_t tile)
+{
+    cn__winograd_place p;
+    for (int i = 2; i >= 0; i--) {
+        p.at[i] = tile % w->axis[i].tiles;
+        tile /= w->axis[i].tiles;
+    }
+    p.image = tile;
+    return p;
+}
+
+/* The kernel's tap for place i of a window, -1 for a zero. */
+static inline int64_t cn__window_tap(const cn__window *window, int64_t i)
+{
+    i -= window->lead;
+    return i < 0 || i >= window->taps ? -1 : window->tap + i * window->tap_step;
+}
 
 /* What is planned best so far. */
 typedef struct cn__winograd_choice {
@@ -199,7 +223,6 @@ typedef struct cn__winograd_context {
     const float *in, *packed, *bias;
     float *out, *scratch;
     cn_clamp clamp;
-    _Atomic int64_t next; /* the next task that nobody has taken */
 } cn__winograd_context;
 
 /* The tiles of a chunk and the group they are computed for. */

@@ -4,25 +4,8 @@
 #include "ops/conv_winograd_plan.h"
 
 enum {
-    most_points = cn__winograd_most * cn__winograd_most,
     short_cell = 256 /* floats */
 };
-
-/* Where a tile stands, counted in tiles. */
-typedef struct place {
-    int64_t image, at[3];
-} place;
-
-static place place_of(const cn__winograd_conv *w, int64_t tile)
-{
-    place p;
-    for (int i = 2; i >= 0; i--) {
-        p.at[i] = tile % w->axis[i].tiles;
-        tile /= w->axis[i].tiles;
-    }
-    p.image = tile;
-    return p;
-}
 
 /* Cells that lie partly outside the image, copied, with zeros for what is outside: at most one on
  * either side of each row. */
@@ -49,7 +32,7 @@ static const float *point_edge(const cn__winograd_context *c, const float *row, 
 }
 
 /* The cells of a tile's window; outside the image zeros. */
-static void point_window(const cn__winograd_context *c, int64_t input, const place *p,
+static void point_window(const cn__winograd_context *c, int64_t input, const cn__winograd_place *p,
                          const float *in, edges *copies, const float **cells)
 {
     const cn_conv *conv = &c->plan->conv;
@@ -78,7 +61,7 @@ static void point_window(const cn__winograd_context *c, int64_t input, const pla
 
 /* A window made ready. */
 typedef struct window {
-    const float *cells[most_points];
+    const float *cells[cn__most_points];
     edges copies;
 } window;
 
@@ -88,7 +71,7 @@ static void make_ready(const cn__winograd_context *c, const cn__winograd_chunk *
                        int64_t tile, window *next)
 {
     const cn__winograd_conv *w = c->plan->winograd;
-    place p = place_of(w, tile);
+    cn__winograd_place p = cn__winograd_place_of(w, tile);
     point_window(c, input, &p, c->in + of->group * w->depth, &next->copies, next->cells);
     bool read = w->merged > 1 && w->depth <= short_cell;
     for (int64_t i = 0; w->far && i < w->points; i++)
@@ -132,7 +115,7 @@ typedef struct target {
 /* Where a tile's outputs go: into the image, into nowhere if they are outside it, and if merged
  * ones lie partly inside first into a row of their own, of which a part is copied. */
 typedef struct destination {
-    float *out[most_points];
+    float *out[cn__most_points];
     int64_t copies;
     struct {
         float *to;
@@ -161,8 +144,8 @@ static float *point_edge_output(const cn__winograd_context *c, const cn__column_
     return of;
 }
 
-static void point_outputs(const cn__winograd_context *c, const target *to, const place *p,
-                          destination *d)
+static void point_outputs(const cn__winograd_context *c, const target *to,
+                          const cn__winograd_place *p, destination *d)
 {
     const cn_conv *conv = &c->plan->conv;
     const cn__winograd_axis *axis = c->plan->winograd->axis;
@@ -204,8 +187,8 @@ void cn__winograd_outputs(const cn__winograd_context *c, const cn__winograd_chun
                           int64_t phase, const cn__column_block *block, const float *sums)
 {
     const cn__winograd_conv *w = c->plan->winograd;
-    const float *in[most_points];
-    int64_t step[most_points];
+    const float *in[cn__most_points];
+    int64_t step[cn__most_points];
     const target to = {of->group, phase, block};
     destination d;
     _Alignas(64) float start[cn__widest_block] = {0};
@@ -219,7 +202,7 @@ void cn__winograd_outputs(const cn__winograd_context *c, const cn__winograd_chun
                                 .high = c->clamp.high};
     point_sums(c->plan, phase, sums, block->vectors * c->plan->kernels->lanes, in, step);
     for (int64_t tile = of->first; tile < of->end; tile++) {
-        place p = place_of(w, tile);
+        cn__winograd_place p = cn__winograd_place_of(w, tile);
         point_outputs(c, &to, &p, &d);
         w->kernels->output(&work);
         for (int64_t i = 0; i < d.copies; i++)
