@@ -7,6 +7,7 @@
 #include "ops/conv_fold.h"
 #include "ops/conv_line.h"
 #include "ops/conv_plan.h"
+#include "ops/conv_subpixel.h"
 #include "ops/conv_winograd.h"
 
 enum {
@@ -118,6 +119,10 @@ void cn_conv_plan_pack(const cn_conv_plan *plan, const float *kernel, float *pac
 {
     if (plan->packed_floats == 0)
         return;
+    if (plan->subpixel != NULL) {
+        cn__subpixel_pack(plan, kernel, packed, pool);
+        return;
+    }
     if (plan->winograd != NULL) {
         cn__winograd_pack(plan, kernel, packed, pool);
         return;
@@ -382,6 +387,10 @@ void cn_conv_plan_run(const cn_conv_plan *plan, const float *in, const float *pa
                       cn_pool *pool)
 {
     const cn_clamp limits = clamp != NULL ? *clamp : (cn_clamp){-INFINITY, INFINITY};
+    if (plan->subpixel != NULL) {
+        cn__subpixel_run(plan, in, packed, bias, limits, out, scratch, pool);
+        return;
+    }
     if (plan->winograd != NULL) {
         cn__winograd_run(plan, in, packed, bias, limits, out, scratch, pool);
         return;
@@ -407,18 +416,19 @@ void cn_conv_plan_run(const cn_conv_plan *plan, const float *in, const float *pa
     cn__pool_run(pool, run_task, &context, (size_t)plan->tasks);
 }
 
-/* True if each part of the kernel is used by one task only. */
+/* True if it is the direct sum, and each part of the kernel is used by one task only. */
 static bool each_block_once(const cn_conv_plan *plan)
 {
-    return plan->chunks == 1 && plan->depthwise == NULL && plan->packed_floats > 0;
+    return plan->chunks == 1 && plan->depthwise == NULL && plan->winograd == NULL &&
+           plan->fold == NULL && plan->line == NULL && plan->subpixel == NULL &&
+           plan->packed_floats > 0;
 }
 
 void cn_conv_plan_pack_and_run(const cn_conv_plan *plan, const float *in, const float *kernel,
                                float *packed, const float *bias, const cn_clamp *clamp, float *out,
                                void *scratch, cn_pool *pool)
 {
-    if (plan->winograd != NULL || plan->fold != NULL || plan->line != NULL ||
-        !each_block_once(plan)) {
+    if (!each_block_once(plan)) {
         cn_conv_plan_pack(plan, kernel, packed, pool);
         cn_conv_plan_run(plan, in, packed, bias, clamp, out, scratch, pool);
         return;

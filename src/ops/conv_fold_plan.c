@@ -329,16 +329,22 @@ static cn_status finish(cn_conv_plan *plan, struct cn__fold *fold)
     return CN_OK;
 }
 
-/* Notes the cost for an image, of which two are paid in a cycle, if the algorithm can be used. */
+/* Costs are those of an image; two are paid in a cycle. */
+static double cycles_of(const cn_conv_plan *plan, double cost)
+{
+    return cost * (double)plan->conv.batch / 2;
+}
+
+/* Notes the cost if the algorithm can be used. */
 static void weigh(cn_conv_plan *plan, const char *algorithm, double cost)
 {
     if (cost < HUGE_VAL)
-        cn__plan_weigh(plan, algorithm, cost * (double)plan->conv.batch / 2);
+        cn__plan_weigh(plan, algorithm, cycles_of(plan, cost));
 }
 
-/* The cheapest way to fold, if it is cheaper than `least`: false else. */
-static bool choose_kind(cn_conv_plan *plan, const ways found[3], const ways spread[3], double least,
-                        cn__fold_kind *kind, const way *best[3])
+/* The cheapest way to fold, if it is cheaper than `least`, which then is its cost: false else. */
+static bool choose_kind(cn_conv_plan *plan, const ways found[3], const ways spread[3],
+                        double *least, cn__fold_kind *kind, const way *best[3])
 {
     static const char *const kinds[CN__FOLD_KINDS] = {"as channels", "planar", "spread"};
     bool chosen = false;
@@ -346,9 +352,9 @@ static bool choose_kind(cn_conv_plan *plan, const ways found[3], const ways spre
         const way *here[3] = {0};
         double cost = choose(plan, i == CN__FOLD_SPREAD ? spread : found, (cn__fold_kind)i, here);
         weigh(plan, kinds[i], cost);
-        if (!(cost < least))
+        if (!(cost < *least))
             continue;
-        least = cost;
+        *least = cost;
         *kind = (cn__fold_kind)i;
         memcpy(best, here, sizeof here);
         chosen = true;
@@ -375,7 +381,10 @@ cn_status cn__fold_plan(cn_conv_plan *plan)
         weigh(plan, "direct", direct);
     weigh(plan, "by line", by_line);
     double least = fmin(by_line, worth * direct);
-    if (!choose_kind(plan, found, spread, least, &kind, best))
+    bool folded = choose_kind(plan, found, spread, &least, &kind, best);
+    if (folded || by_line <= least)
+        plan->cycles = cycles_of(plan, least);
+    if (!folded)
         return by_line <= least ? cn__line_plan(plan) : CN_OK;
     struct cn__fold *fold = cn__arena_alloc(plan->arena, sizeof *fold);
     if (fold == NULL)

@@ -7,6 +7,7 @@
 
 #include "ops/conv_depthwise.h"
 #include "ops/conv_gradient.h"
+#include "ops/conv_subpixel.h"
 #include "ops/conv_winograd.h"
 
 enum {
@@ -94,6 +95,10 @@ void cn_conv_plan_kernel_gradient(const cn_conv_plan *plan, const float *in,
                  .sums = plan->scratch_floats > 0 ? scratch : kernel_gradient,
                  .kernel = kernel_gradient,
                  .kernel_floats = cn_conv_kernel_count(&plan->conv, false)};
+    if (plan->subpixel != NULL) {
+        cn__subpixel_kernel_gradient(plan, c.in, c.gradient, kernel_gradient, scratch, pool);
+        return;
+    }
     if (plan->winograd != NULL) {
         cn__winograd_gradient_run(plan, c.in, c.gradient, kernel_gradient, scratch, pool);
         return;

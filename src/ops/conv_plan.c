@@ -6,6 +6,7 @@
 #include "ops/conv_depthwise.h"
 #include "ops/conv_fold.h"
 #include "ops/conv_plan.h"
+#include "ops/conv_subpixel.h"
 #include "ops/conv_winograd.h"
 
 /* Least multiplications worth a task of its own: some ten microseconds of one core. */
@@ -270,15 +271,20 @@ static cn_status plan_all(cn_conv_plan *plan)
         return cn_error_status();
     if (gradient) {
         cn__gradient_tasks(plan);
-        return cn__winograd_gradient_plan(plan);
+        CN__TRY(cn__winograd_gradient_plan(plan));
+        return cn__subpixel_plan(plan);
     }
     plan_tasks(plan);
     CN__TRY(cn__winograd_plan(plan));
-    return plan->winograd == NULL ? cn__fold_plan(plan) : CN_OK;
+    if (plan->winograd == NULL)
+        CN__TRY(cn__fold_plan(plan));
+    return cn__subpixel_plan(plan);
 }
 
 static const char *algorithm_of(const cn_conv_plan *plan)
 {
+    if (plan->subpixel != NULL)
+        return "sub-pixel";
     if (plan->winograd != NULL)
         return "minimal filtering";
     if (plan->line != NULL)

@@ -71,6 +71,8 @@ struct cn_conv_plan {
     cn_conv_pass pass;
     const char *algorithm;
     char choice[200]; /* what was weighed, in words */
+    double cycles;    /* that the algorithm is expected to take, where others are weighed */
+    bool roomy;       /* a vector behind the end of the input may be read */
     const cn__kernels *kernels;
     cn__arena *arena; /* holds the plan's tables */
 
@@ -94,9 +96,10 @@ struct cn_conv_plan {
     const struct cn__depthwise_conv
         *depthwise; /* conv_depthwise.h; then most of the above is not */
     cn__gradient gradient;
-    const struct cn__fold *fold;      /* few channels, conv_fold.h; NULL if not used */
-    const struct cn__line_conv *line; /* few input channels, conv_line.h; NULL if not used */
-    float *zeros;                     /* what padding points to: `depth` zeros */
+    const struct cn__fold *fold;         /* few channels, conv_fold.h; NULL if not used */
+    const struct cn__line_conv *line;    /* few input channels, conv_line.h; NULL if not used */
+    const struct cn__subpixel *subpixel; /* conv_subpixel.h; NULL if not used */
+    float *zeros;                        /* what padding points to: `depth` zeros */
 };
 
 enum {

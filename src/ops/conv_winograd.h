@@ -19,7 +19,9 @@ void cn__winograd_gradient_run(const cn_conv_plan *plan, const float *in, const 
                                float *kernel, float *scratch, cn_pool *pool);
 
 /* Takes the algorithms with this many points (3, 4 or 6) wherever they can be used, also where they
- * do not pay; 0 for the default. For tests and benchmarks: not safe while another thread plans. */
+ * do not pay, alone if they can, else in a sub-pixel convolution; 0 for the default. For tests and
+ * benchmarks: not safe while another thread plans. */
 void cn__winograd_prefer(int points);
+bool cn__winograd_preferred(void);
 
 #endif

@@ -124,7 +124,7 @@ static cn_status plan_with(cn_conv_plan *plan, const cn__winograd *kernels, cons
 
 /* Measured: cycles to transform a vector at a point, forth and back; the share of the peak that
  * products reach, direct and at the points. */
-static const double transform_cycles = 12, result_cycles = 3, direct_share = 0.8, share = 0.8;
+static const double transform_cycles = 10, result_cycles = 3, direct_share = 0.8, share = 0.8;
 
 /* The direct sum leaves taps out that read the padding. */
 static double direct_cycles(const cn_conv_plan *plan)
@@ -179,11 +179,11 @@ static cn_status try(cn_conv_plan *plan, const cn__winograd *kernels, const bool
 
 cn_status cn__winograd_gradient_plan(cn_conv_plan *plan)
 {
-    int64_t lanes = plan->kernels->lanes;
-    if (!cn__winograd_possible(plan) || plan->conv.groups != 1 || plan->depth < lanes ||
-        plan->columns < lanes)
+    plan->cycles = plan->phases > 0 ? direct_cycles(plan) : (double)INFINITY;
+    if (!cn__winograd_possible(plan) || plan->conv.groups != 1 ||
+        !cn__winograd_fills(plan, plan->depth, plan->columns))
         return CN_OK;
-    CN__TRY(cn__winograd_choose(plan, direct_cycles(plan), try));
+    CN__TRY(cn__winograd_choose(plan, plan->cycles, try));
     if (plan->winograd == NULL)
         return CN_OK;
     const cn__winograd_gradient *g = &plan->winograd->gradient;

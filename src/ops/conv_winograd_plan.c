@@ -39,6 +39,12 @@ bool cn__winograd_possible(const cn_conv_plan *plan)
     return conv->dilation[0] == 1 && conv->dilation[1] == 1 && conv->dilation[2] == 1;
 }
 
+bool cn__winograd_fills(const cn_conv_plan *plan, int64_t depth, int64_t columns)
+{
+    int64_t lanes = plan->kernels->lanes;
+    return (depth >= lanes || plan->roomy) && columns >= lanes;
+}
+
 /* ---- tasks and memory ---- */
 
 static cn_status plan_cells(const cn_conv_plan *plan, cn__winograd_conv *w)
@@ -160,7 +166,7 @@ static cn_status plan_with(cn_conv_plan *plan, const cn__winograd *kernels, cons
     if (w == NULL)
         return cn_error_status();
     CN__TRY(plan_cells(plan, w));
-    if (w->depth < plan->kernels->lanes || w->columns < plan->kernels->lanes)
+    if (!cn__winograd_fills(plan, w->depth, w->columns))
         return CN_OK;
     CN__TRY(cn__winograd_parts(plan, w));
     int64_t most = kernels->axes == 2 ? most_products : most_line_products;
@@ -200,9 +206,12 @@ static double with_weights(double cycles, double bytes, double reads)
     return (cycles > read ? cycles : read) + pack_runs * bytes / pack_bytes;
 }
 
+/* Infinite for the inner plan of a sub-pixel convolution, which has no phases. */
 static double direct_cycles(const cn_conv_plan *plan)
 {
     double cycles = 0, pixels = 0;
+    if (plan->phases == 0)
+        return (double)INFINITY;
     for (int64_t p = 0; p < plan->phases; p++) {
         double here = (double)(plan->conv.batch * plan->phase[p].image_pixels);
         cycles += products(plan, (double)plan->conv.groups * here,
@@ -244,6 +253,11 @@ static int preferred;
 void cn__winograd_prefer(int points)
 {
     preferred = points;
+}
+
+bool cn__winograd_preferred(void)
+{
+    return preferred != 0;
 }
 
 /* Plans with an algorithm along some axes, with merged cells and without. */
@@ -303,6 +317,7 @@ cn_status cn__winograd_choose(cn_conv_plan *plan, double direct, cn__winograd_tr
             CN__TRY(try_one(plan, kernels, rows, &best));
     }
     plan->winograd = best.of;
+    plan->cycles = best.cycles;
     weigh(plan, direct, &best);
     return CN_OK;
 }

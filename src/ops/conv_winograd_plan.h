@@ -134,6 +134,17 @@ static inline cn__winograd_place cn__winograd_place_of(const cn__winograd_conv *
     return p;
 }
 
+/* Moves on to the next tile. */
+static inline void cn__winograd_next(const cn__winograd_conv *w, cn__winograd_place *place)
+{
+    for (int i = 2; i >= 0; i--) {
+        if (++place->at[i] < w->axis[i].tiles)
+            return;
+        place->at[i] = 0;
+    }
+    place->image++;
+}
+
 /* The kernel's tap for place i of a window, -1 for a zero. */
 static inline int64_t cn__window_tap(const cn__window *window, int64_t i)
 {
@@ -158,6 +169,8 @@ typedef cn_status cn__winograd_try(cn_conv_plan *plan, const cn__winograd *kerne
 int64_t cn__winograd_room(const cn_conv_plan *plan);
 /* False if minimal filtering is forbidden or cannot compute this. */
 bool cn__winograd_possible(const cn_conv_plan *plan);
+/* True if there are as many channels as a vector has, or as many may be read. */
+bool cn__winograd_fills(const cn_conv_plan *plan, int64_t depth, int64_t columns);
 /* Begins a plan: the algorithm and its points along the axes. NULL if memory is short. */
 cn__winograd_conv *cn__winograd_new(const cn_conv_plan *plan, const cn__winograd *kernels,
                                     const bool filtered[3], int64_t merged);

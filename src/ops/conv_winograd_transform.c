@@ -31,19 +31,33 @@ static const float *point_edge(const cn__winograd_context *c, const float *row, 
     return to;
 }
 
+/* Windows of all tiles: where the first tile's begins, and the tile to come. */
+typedef struct windows {
+    int64_t first[3];
+    cn__winograd_place place;
+} windows;
+
+static windows windows_from(const cn__winograd_conv *w, int64_t input, int64_t tile)
+{
+    windows all = {.place = cn__winograd_place_of(w, tile)};
+    for (int i = 2; i >= 0; i--) {
+        all.first[i] = w->axis[i].first[input % w->axis[i].inputs];
+        input /= w->axis[i].inputs;
+    }
+    return all;
+}
+
 /* The cells of a tile's window; outside the image zeros. */
-static void point_window(const cn__winograd_context *c, int64_t input, const cn__winograd_place *p,
-                         const float *in, edges *copies, const float **cells)
+static void point_window(const cn__winograd_context *c, const windows *all, const float *in,
+                         edges *copies, const float **cells)
 {
     const cn_conv *conv = &c->plan->conv;
     const cn__winograd_conv *w = c->plan->winograd;
     const cn__winograd_axis *rows = &w->axis[1], *columns = &w->axis[2];
+    const cn__winograd_place *p = &all->place;
     int64_t from[3];
-    for (int i = 2; i >= 0; i--) {
-        const cn__winograd_axis *axis = &w->axis[i];
-        from[i] = axis->first[input % axis->inputs] + p->at[i] * axis->step * axis->spacing;
-        input /= axis->inputs;
-    }
+    for (int i = 0; i < 3; i++)
+        from[i] = all->first[i] + p->at[i] * w->axis[i].step * w->axis[i].spacing;
     bool inside = from[0] >= 0 && from[0] < conv->in[0];
     const float *image =
         in + (p->image * conv->in[0] + from[0]) * conv->in[1] * conv->in[2] * conv->in_channels;
@@ -65,14 +79,15 @@ typedef struct window {
     edges copies;
 } window;
 
-/* Points at a window, and asks for its cells if they come from memory. Short cells that are far
- * apart are read instead: that teaches the processor's own prefetchers, which asking does not. */
-static void make_ready(const cn__winograd_context *c, const cn__winograd_chunk *of, int64_t input,
-                       int64_t tile, window *next)
+/* Points at the next window, and asks for its cells if they come from memory. Short cells that are
+ * far apart are read instead: that teaches the processor's own prefetchers, which asking does not.
+ */
+static void make_ready(const cn__winograd_context *c, const cn__winograd_chunk *of, windows *all,
+                       window *next)
 {
     const cn__winograd_conv *w = c->plan->winograd;
-    cn__winograd_place p = cn__winograd_place_of(w, tile);
-    point_window(c, input, &p, c->in + of->group * w->depth, &next->copies, next->cells);
+    point_window(c, all, c->in + of->group * w->depth, &next->copies, next->cells);
+    cn__winograd_next(w, &all->place);
     bool read = w->merged > 1 && w->depth <= short_cell;
     for (int64_t i = 0; w->far && i < w->points; i++)
         for (int64_t k = 0; k < w->depth; k += cn__line_floats)
@@ -91,10 +106,11 @@ void cn__winograd_inputs(const cn__winograd_context *c, const cn__winograd_chunk
     window two[2], *now = &two[0], *next = &two[1];
     int64_t first = round * w->round_inputs, end = cn__min(first + w->round_inputs, w->inputs);
     for (int64_t input = first; input < end; input++) {
-        make_ready(c, of, input, of->first, now);
+        windows all = windows_from(w, input, of->first);
+        make_ready(c, of, &all, now);
         for (int64_t tile = of->first; tile < of->end; tile++) {
             if (tile + 1 < of->end)
-                make_ready(c, of, input, tile + 1, next);
+                make_ready(c, of, &all, next);
             w->kernels->input(now->cells, w->depth,
                               transformed + (input - first) * w->points * w->in_step +
                                   (tile - of->first) * w->row,
@@ -108,7 +124,8 @@ void cn__winograd_inputs(const cn__winograd_context *c, const cn__winograd_chunk
 
 /* A block of columns of a phase. */
 typedef struct target {
-    int64_t group, phase;
+    int64_t group;
+    int64_t first[3]; /* where the first tile's outputs begin */
     const cn__column_block *block;
 } target;
 
@@ -149,12 +166,9 @@ static void point_outputs(const cn__winograd_context *c, const target *to,
 {
     const cn_conv *conv = &c->plan->conv;
     const cn__winograd_axis *axis = c->plan->winograd->axis;
-    int64_t from[3], rest = to->phase;
-    for (int i = 2; i >= 0; i--) {
-        from[i] =
-            axis[i].out_first + rest % axis[i].phases + p->at[i] * axis[i].step * axis[i].out_step;
-        rest /= axis[i].phases;
-    }
+    int64_t from[3];
+    for (int i = 0; i < 3; i++)
+        from[i] = to->first[i] + p->at[i] * axis[i].step * axis[i].out_step;
     bool inside = from[0] >= 0 && from[0] < conv->out[0];
     float **out = d->out, *image = c->out + to->group * c->plan->columns;
     int64_t slice = p->image * conv->out[0] + from[0];
@@ -189,7 +203,10 @@ void cn__winograd_outputs(const cn__winograd_context *c, const cn__winograd_chun
     const cn__winograd_conv *w = c->plan->winograd;
     const float *in[cn__most_points];
     int64_t step[cn__most_points];
-    const target to = {of->group, phase, block};
+    target to = {.group = of->group, .block = block};
+    for (int64_t i = 2, rest = phase; i >= 0; rest /= w->axis[i--].phases)
+        to.first[i] = w->axis[i].out_first + rest % w->axis[i].phases;
+    cn__winograd_place place = cn__winograd_place_of(w, of->first);
     destination d;
     _Alignas(64) float start[cn__widest_block] = {0};
     for (int64_t n = 0; c->bias != NULL && n < block->columns; n++)
@@ -202,8 +219,8 @@ void cn__winograd_outputs(const cn__winograd_context *c, const cn__winograd_chun
                                 .high = c->clamp.high};
     point_sums(c->plan, phase, sums, block->vectors * c->plan->kernels->lanes, in, step);
     for (int64_t tile = of->first; tile < of->end; tile++) {
-        cn__winograd_place p = cn__winograd_place_of(w, tile);
-        point_outputs(c, &to, &p, &d);
+        point_outputs(c, &to, &place, &d);
+        cn__winograd_next(w, &place);
         w->kernels->output(&work);
         for (int64_t i = 0; i < d.copies; i++)
             memcpy(d.copy[i].to, d.copy[i].from, (size_t)d.copy[i].count * sizeof(float));
