@@ -26,7 +26,7 @@ typedef struct cn__differences {
 /* Compares gradients with central differences: for each element of a small tensor, for some of a
  * large one and along two random directions of length 1. Where the one-sided quotients differ a
  * little, anything between them is right. A difference is relative to the norm of the tensor's
- * gradient, and at least to 1e-2 of that of all gradients together. */
+ * gradient, and at least to 4e-3 of that of all gradients together. */
 cn_status cn__compare_with_differences(const cn__claim *claim, cn__differences *differences,
                                        cn_pool *pool);
 
