@@ -365,7 +365,7 @@ static bool choose_kind(cn_conv_plan *plan, const ways found[3], const ways spre
 cn_status cn__fold_plan(cn_conv_plan *plan)
 {
     bool transposed = plan->pass == CN_CONV_TRANSPOSE;
-    if (plan->conv.groups != 1 || (!transposed && plan->pass != CN_CONV_FORWARD))
+    if (!transposed && plan->pass != CN_CONV_FORWARD)
         return CN_OK;
     /* full vectors and long sums leave nothing to be saved */
     if (plan->columns % plan->kernels->lanes == 0 && plan->depth >= 64)
@@ -381,7 +381,7 @@ cn_status cn__fold_plan(cn_conv_plan *plan)
         weigh(plan, "direct", direct);
     weigh(plan, "by line", by_line);
     double least = fmin(by_line, worth * direct);
-    bool folded = choose_kind(plan, found, spread, &least, &kind, best);
+    bool folded = plan->conv.groups == 1 && choose_kind(plan, found, spread, &least, &kind, best);
     if (folded || by_line <= least)
         plan->cycles = cycles_of(plan, least);
     if (!folded)

@@ -6,7 +6,7 @@
 /* Costs in multiply-adds of one vector, two of which a processor does at a time. Found by timing.
  */
 enum {
-    line_cost = 60,   /* beginning a line */
+    line_cost = 60,   /* beginning a line of a phase */
     tap_cost = 8,     /* finding the input of a tap */
     tile_cost = 40,   /* beginning and ending a tile */
     least_cost = 8,   /* a step of a tile: the latency of a multiply-add */
@@ -22,64 +22,131 @@ enum {
 };
 static const double task_multiplications = 1 << 20;
 
-static int64_t weights_of(const cn_conv_plan *plan, const struct cn__line_conv *line)
+/* The phases of an axis: of a convolution one. None if there are too many. */
+static void plan_axis(const cn_conv_plan *plan, int axis, cn__line_axis *to)
 {
-    return line->taps * line->depth * plan->packed_columns;
+    const cn_conv *conv = &plan->conv;
+    bool transposed = plan->pass == CN_CONV_TRANSPOSE;
+    int64_t stride = conv->stride[axis], before = conv->before[axis], kernel = conv->kernel[axis];
+    int64_t phases = transposed ? cn__min(stride, conv->out[axis]) : 1, end = INT64_MIN;
+    to->step = transposed ? stride : 1;
+    to->scale = transposed ? 1 : stride;
+    to->apart = conv->dilation[axis];
+    to->first = INT64_MAX;
+    to->phases = phases <= cn__line_phases ? phases : 0;
+    for (int64_t p = 0; p < to->phases; p++) {
+        cn__line_phase *phase = &to->phase[p];
+        int64_t tap = (((p + before) % stride) + stride) % stride;
+        *phase = (cn__line_phase){conv->out[axis], -before, kernel};
+        if (transposed) {
+            phase->count = cn__ceil_div(conv->out[axis] - p, stride);
+            phase->taps = tap < kernel ? cn__ceil_div(kernel - tap, stride) : 0;
+            phase->cell = (p + before - tap) / stride - (phase->taps - 1);
+        }
+        if (phase->taps > 0) {
+            to->first = cn__min(to->first, phase->cell);
+            end = cn__max(end, phase->cell + (phase->taps - 1) * to->apart + 1);
+        }
+    }
+    to->reach = end > to->first ? end - to->first : 0;
+}
+
+static int64_t most_taps(const cn__line_axis *axis)
+{
+    int64_t most = 0;
+    for (int64_t p = 0; p < axis->phases; p++)
+        most = cn__max(most, axis->phase[p].taps);
+    return most;
+}
+
+static bool suits(const cn_conv_plan *plan)
+{
+    const cn_conv *conv = &plan->conv;
+    bool dilated = conv->dilation[0] > 1 || conv->dilation[1] > 1 || conv->dilation[2] > 1;
+    double weights = (double)plan->depth * (double)plan->packed_columns * (double)conv->groups;
+    for (int i = 0; i < 3; i++)
+        weights *= (double)conv->kernel[i];
+    if (plan->pass == CN_CONV_TRANSPOSE ? dilated : dilated && conv->groups > 1)
+        return false;
+    return plan->depth <= most_depth && weights <= most_weights;
 }
 
 /* All but the tasks; no strips if it cannot be done. */
 static struct cn__line_conv shape_of(const cn_conv_plan *plan)
 {
     const cn_conv *conv = &plan->conv;
-    struct cn__line_conv line = {.merged = conv->dilation[2] == 1 ? conv->kernel[2] : 1};
-    line.taps = conv->kernel[0] * conv->kernel[1] * (conv->kernel[2] / line.merged);
-    line.depth = line.merged * plan->depth;
-    line.span = (conv->kernel[1] - 1) * conv->dilation[1] + 1;
-    line.copies = conv->kernel[0] * line.span;
-    int64_t step = conv->stride[2] * plan->depth;
-    int64_t first = ((conv->kernel[2] - 1) * conv->dilation[2] + 1) * plan->depth;
-    int64_t room = cn__line_copied / line.copies - first;
-    if (plan->pass != CN_CONV_FORWARD || conv->groups != 1 || plan->depth > most_depth ||
-        weights_of(plan, &line) > most_weights || line.taps > cn__line_taps ||
-        line.copies > cn__line_copies || room < 0)
+    struct cn__line_conv line = {.merged = conv->dilation[2] == 1};
+    cn__line_axis *axis = line.axis;
+    if (!suits(plan))
         return line;
-    line.pixels = cn__min(cn__min(room / step + 1, conv->out[2]), most_pixels);
-    line.strips = cn__ceil_div(conv->out[2], line.pixels);
-    line.pixels = cn__ceil_div(conv->out[2], line.strips);
-    line.copied = first + (line.pixels - 1) * step;
+    for (int i = 0; i < 3; i++) {
+        plan_axis(plan, i, &axis[i]);
+        if (axis[i].phases == 0 || axis[i].reach <= 0)
+            return line;
+    }
+    int64_t lines = most_taps(&axis[0]) * most_taps(&axis[1]), across = most_taps(&axis[2]);
+    double copies = (double)most_taps(&axis[0]) * (double)axis[1].reach;
+    int64_t count = axis[2].phase[0].count;
+    if (copies > cn__line_copies || lines * (line.merged ? 1 : across) > cn__line_taps)
+        return line;
+    line.copies = (int64_t)copies;
+    int64_t room = cn__line_copied / line.copies / conv->in_channels - axis[2].reach;
+    if (room < 0)
+        return line;
+    line.pixels = cn__min(cn__min(room / axis[2].scale + 1, count), most_pixels);
+    line.strips = cn__ceil_div(count, line.pixels);
+    line.pixels = cn__ceil_div(count, line.strips);
+    line.cells = axis[2].reach + (line.pixels - 1) * axis[2].scale;
     /* Where a block's kernel does not stay in the first-level cache, more pixels share what is read
      * of it. */
     line.widest = cn__widest(plan->kernels);
-    if (line.taps * line.depth * line.widest * plan->kernels->lanes > near_weights)
+    if (lines * across * plan->depth * line.widest * plan->kernels->lanes > near_weights)
         line.widest = cn__min(line.widest, 2);
     return line;
+}
+
+/* Of the pixels of a strip for all columns of a group, whose sums have `taps` taps of `depth`. */
+static double pixels_cost(const cn_conv_plan *plan, const struct cn__line_conv *line, int64_t taps,
+                          int64_t depth)
+{
+    int64_t vectors = cn__ceil_div(plan->columns, plan->kernels->lanes);
+    int64_t blocks = cn__ceil_div(vectors, line->widest);
+    double wide = (double)vectors / (double)blocks;
+    double tiles =
+        (double)cn__ceil_div(line->pixels, plan->kernels->rows[cn__ceil_div(vectors, blocks)]);
+    double rows = (double)line->pixels / tiles;
+    double step = fmax(fmax(rows * wide, rows + wide), least_cost);
+    double tile = (double)(taps * depth) * step + tile_cost;
+    return line_cost + (double)(taps * tap_cost) + tile * tiles * (double)blocks;
 }
 
 double cn__line_cost(const cn_conv_plan *plan)
 {
     const cn_conv *conv = &plan->conv;
-    struct cn__line_conv line = shape_of(plan);
+    const struct cn__line_conv line = shape_of(plan);
+    const cn__line_axis *axis = line.axis;
     if (line.strips == 0)
         return HUGE_VAL;
-    int64_t vectors = cn__ceil_div(plan->columns, plan->kernels->lanes);
-    int64_t blocks = cn__ceil_div(vectors, line.widest);
-    double wide = (double)vectors / (double)blocks;
-    double tiles =
-        (double)cn__ceil_div(line.pixels, plan->kernels->rows[cn__ceil_div(vectors, blocks)]);
-    double rows = (double)line.pixels / tiles;
-    double step = fmax(fmax(rows * wide, rows + wide), least_cost);
-    double tile = (double)(line.taps * line.depth) * step + tile_cost;
-    double strip = line_cost + (double)(line.taps * tap_cost) +
-                   (double)(conv->kernel[0] * conv->stride[1] * line.copied) / copied_cost +
-                   tile * tiles * (double)blocks;
-    return strip * (double)(line.strips * conv->out[0] * conv->out[1]);
+    double cost = 0, copied = (double)(line.cells * conv->in_channels) / copied_cost;
+    copied *= conv->groups > 1 ? 4 : 1;
+    for (int64_t z = 0; z < axis[0].phases; z++)
+        for (int64_t y = 0; y < axis[1].phases; y++)
+            for (int64_t x = 0; x < axis[2].phases; x++) {
+                int64_t across = line.merged ? axis[2].phase[x].taps : 1;
+                int64_t taps = axis[0].phase[z].taps * axis[1].phase[y].taps *
+                               axis[2].phase[x].taps / cn__max(1, across);
+                double lines = (double)(axis[0].phase[z].count * axis[1].phase[y].count);
+                cost += lines * pixels_cost(plan, &line, taps, across * plan->depth);
+            }
+    double lines = (double)conv->in[0] * (double)conv->in[1] * (double)conv->kernel[0];
+    return (double)line.strips * (cost * (double)conv->groups + copied * lines);
 }
 
 static void cut_into_tasks(const cn_conv_plan *plan, struct cn__line_conv *line)
 {
     const cn_conv *conv = &plan->conv;
     int64_t lines = conv->batch * conv->out[0] * conv->out[1];
-    double all = cn_conv_multiplications(conv, false);
+    double all = cn_conv_multiplications(conv, plan->pass == CN_CONV_TRANSPOSE);
     double wanted = fmax(all / wanted_tasks, task_multiplications);
     double each = all / (double)(lines * line->strips);
     line->lines = (int64_t)fmax(1, fmin(wanted / each, (double)lines));

@@ -66,7 +66,7 @@ static bool tap_in_phase(const cn_conv *conv, int axis, int64_t phase, int64_t t
     return (phase + conv->before[axis] - t * conv->dilation[axis]) % conv->stride[axis] == 0;
 }
 
-/* Which taps of the kernel belong to a phase. */
+/* Which taps of the kernel belong to a phase, in the order of the input cells that they read. */
 static cn_status plan_taps(cn_conv_plan *plan, int axis, int64_t first, cn__axis_phase *phase)
 {
     const cn_conv *conv = &plan->conv;
@@ -79,7 +79,7 @@ static cn_status plan_taps(cn_conv_plan *plan, int axis, int64_t first, cn__axis
         return cn_error_status();
     for (int64_t t = 0; t < kernel; t++)
         if (all || tap_in_phase(conv, axis, first, t))
-            tap[found++] = t;
+            tap[all ? found++ : phase->taps - ++found] = t;
     phase->tap = tap;
     return CN_OK;
 }
