@@ -182,7 +182,7 @@ static double direct_cost(const cn_conv_plan *plan)
     for (int64_t p = 0; p < plan->phases; p++)
         cost += (double)plan->phase[p].image_pixels *
                 position_cost(plan, plan->phase[p].taps, plan->depth, plan->columns);
-    return cost;
+    return cost * (double)plan->conv.groups;
 }
 
 /* The vectors of the widest block of a phase. */

@@ -32,10 +32,11 @@ typedef struct strip {
     _Alignas(64) float copies[cn__line_copied];
 } strip;
 
-/* An output line: its number, and its phases along the first axes with the position in each. */
+/* An output line: its number, its place along the first axes, its phase there and the position in
+ * that. */
 typedef struct line_at {
     int64_t number, image;
-    int64_t phase[2], position[2];
+    int64_t at[2], phase[2], position[2];
 } line_at;
 
 static line_at line_at_number(const cn_conv_plan *plan, int64_t number)
@@ -45,8 +46,25 @@ static line_at line_at_number(const cn_conv_plan *plan, int64_t number)
     int64_t y = number % conv->out[1], z = number / conv->out[1] % conv->out[0];
     return (line_at){.number = number,
                      .image = number / conv->out[1] / conv->out[0],
+                     .at = {z, y},
                      .phase = {z % axis[0].step, y % axis[1].step},
                      .position = {z / axis[0].step, y / axis[1].step}};
+}
+
+/* Moves on to the next line. */
+static void next_line(const cn_conv_plan *plan, line_at *line)
+{
+    line->number++;
+    for (int i = 1; i >= 0; i--) {
+        if (++line->phase[i] == plan->line->axis[i].step) {
+            line->phase[i] = 0;
+            line->position[i]++;
+        }
+        if (++line->at[i] < plan->conv.out[i])
+            return;
+        line->at[i] = line->phase[i] = line->position[i] = 0;
+    }
+    line->image++;
 }
 
 /* The cells of a line that lie inside the image, the channels of each group by themselves. */
@@ -106,35 +124,47 @@ static int64_t point_in(const run_context *c, const line_at *at, int64_t across,
 }
 
 /* All of a phase's pixels in the strip for one block of output channels. */
-static void run_block(const cn__line_kernel *kernel, const split *in_tiles, cn__line line)
+static void run_block(const cn__line_kernel *kernel, const split *in_tiles, cn__line *line)
 {
     int64_t done = in_tiles->larger * (in_tiles->rows + 1);
     if (done > 0) {
-        kernel[in_tiles->rows + 1](&line, in_tiles->larger);
-        line.in_at += done * line.in_step;
-        line.out += done * line.out_step;
+        kernel[in_tiles->rows + 1](line, in_tiles->larger);
+        line->in_at += done * line->in_step;
+        line->out += done * line->out_step;
     }
-    kernel[in_tiles->rows](&line, in_tiles->others);
+    kernel[in_tiles->rows](line, in_tiles->others);
 }
 
-/* A phase of a line, with a group's kernel of all its blocks. */
+/* A phase of a line, with a group's kernel of all its blocks, of `taps` taps. */
 static void run_phase(const run_context *c, const float *packed, int64_t taps, int64_t group,
-                      int64_t x, strip *s)
+                      int64_t x, float *out, strip *s)
 {
     const cn_conv_plan *plan = c->plan;
-    cn__line line = s->line;
+    const cn__line_axis *ax = &plan->line->axis[2];
     const float *bias = c->bias != NULL ? c->bias + group * plan->columns : NULL;
+    cn__line *line = &s->line;
     for (int64_t b = 0; b < plan->blocks; b++) {
         const cn__column_block *block = &plan->block[b];
         bool own = bias == NULL || b == plan->blocks - 1;
         if (own && bias != NULL)
             memcpy(s->start, bias + block->first, (size_t)block->columns * sizeof(float));
-        line.weights = packed + taps * plan->depth * block->packed;
-        line.start = own ? s->start : bias + block->first;
-        line.columns = block->columns;
-        line.out = s->line.out + block->first;
+        line->weights = packed + taps * plan->depth * block->packed;
+        line->start = own ? s->start : bias + block->first;
+        line->columns = block->columns;
+        line->in_at = (group * plan->line->cells + ax->phase[x].cell - ax->first) * plan->depth;
+        line->out = out + block->first;
         run_block(plan->kernels->line[block->vectors], &s->split[x][block->vectors], line);
     }
+}
+
+/* Asks for the part of the next output line that the strip writes. */
+static void own_next_line(const cn_conv_plan *plan, const strip *s, const float *out)
+{
+    enum { line = 16 };
+    int64_t channels = plan->conv.out_channels, step = plan->line->axis[2].step;
+    const float *next = out + plan->conv.out[2] * channels;
+    for (int64_t i = 0; i < s->pixels[0] * step * channels; i += line)
+        __builtin_prefetch(next + i, 1, 2);
 }
 
 /* An output line: for each phase of the last axis, and group. */
@@ -147,6 +177,8 @@ static void run_line(const run_context *c, const line_at *at, strip *s)
     int64_t found = point_in(c, at, line->merged ? 1 : ax->phase[0].taps, s);
     float *out =
         c->out + (at->number * plan->conv.out[2] + s->first * ax->step) * plan->conv.out_channels;
+    if (line->far)
+        own_next_line(plan, s, out);
     for (int64_t x = 0; x < ax->phases; x++, out += plan->conv.out_channels) {
         const cn__conv_phase *phase = &plan->phase[lines * ax->phases + x];
         const float *packed = c->packed + phase->packed;
@@ -155,9 +187,7 @@ static void run_line(const run_context *c, const line_at *at, strip *s)
         s->line.taps = ax->phase[x].taps > 0 ? found : 0;
         s->line.depth = (line->merged ? ax->phase[x].taps : 1) * depth;
         for (int64_t g = 0; g < plan->conv.groups; g++) {
-            s->line.in_at = (g * line->cells + ax->phase[x].cell - ax->first) * depth;
-            s->line.out = out + g * plan->columns;
-            run_phase(c, packed, phase->taps, g, x, s);
+            run_phase(c, packed, phase->taps, g, x, out + g * plan->columns, s);
             packed += phase->taps * depth * plan->packed_columns;
         }
     }
@@ -212,10 +242,8 @@ static void run_task(void *context, size_t index)
     int64_t first = task / line->strips * line->lines, end = cn__min(first + line->lines, all);
     strip s;
     start_strip(c, task % line->strips, &s);
-    for (int64_t i = first; i < end; i++) {
-        line_at at = line_at_number(c->plan, i);
+    for (line_at at = line_at_number(c->plan, first); at.number < end; next_line(c->plan, &at))
         run_line(c, &at, &s);
-    }
 }
 
 void cn__line_run(const cn_conv_plan *plan, const float *in, const float *packed, const float *bias,

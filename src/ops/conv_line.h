@@ -38,6 +38,7 @@ struct cn__line_conv {
     int64_t strips; /* in a line */
     int64_t cells;  /* of a line that a strip reads */
     int64_t lines;  /* of a task */
+    bool far;       /* the output is too large for any cache */
     int64_t tasks;
 };
 

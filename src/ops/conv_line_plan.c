@@ -15,7 +15,8 @@ enum {
 
 enum {
     most_pixels = 4096,        /* of a strip */
-    most_depth = 16,           /* input channels */
+    far_floats = 4 << 20,      /* of an output */
+    most_depth = 32,           /* input channels */
     near_weights = 6 * 1024,   /* floats of a block's kernel */
     most_weights = 256 * 1024, /* and of the whole */
     wanted_tasks = 32
@@ -150,6 +151,7 @@ static void cut_into_tasks(const cn_conv_plan *plan, struct cn__line_conv *line)
     double wanted = fmax(all / wanted_tasks, task_multiplications);
     double each = all / (double)(lines * line->strips);
     line->lines = (int64_t)fmax(1, fmin(wanted / each, (double)lines));
+    line->far = cn_conv_out_count(conv) > far_floats;
     line->tasks = line->strips * cn__ceil_div(lines, line->lines);
 }
 
