@@ -5,6 +5,7 @@
 
 #include "ops/conv_depthwise.h"
 #include "ops/conv_fold.h"
+#include "ops/conv_groups.h"
 #include "ops/conv_line.h"
 #include "ops/conv_plan.h"
 #include "ops/conv_subpixel.h"
@@ -119,6 +120,10 @@ void cn_conv_plan_pack(const cn_conv_plan *plan, const float *kernel, float *pac
 {
     if (plan->packed_floats == 0)
         return;
+    if (plan->groups != NULL) {
+        cn__groups_pack(plan, kernel, packed, pool);
+        return;
+    }
     if (plan->subpixel != NULL) {
         cn__subpixel_pack(plan, kernel, packed, pool);
         return;
@@ -387,6 +392,10 @@ void cn_conv_plan_run(const cn_conv_plan *plan, const float *in, const float *pa
                       cn_pool *pool)
 {
     const cn_clamp limits = clamp != NULL ? *clamp : (cn_clamp){-INFINITY, INFINITY};
+    if (plan->groups != NULL) {
+        cn_conv_plan_run(&plan->groups->inner, in, packed, bias, clamp, out, scratch, pool);
+        return;
+    }
     if (plan->subpixel != NULL) {
         cn__subpixel_run(plan, in, packed, bias, limits, out, scratch, pool);
         return;
@@ -421,7 +430,7 @@ static bool each_block_once(const cn_conv_plan *plan)
 {
     return plan->chunks == 1 && plan->depthwise == NULL && plan->winograd == NULL &&
            plan->fold == NULL && plan->line == NULL && plan->subpixel == NULL &&
-           plan->packed_floats > 0;
+           plan->groups == NULL && plan->packed_floats > 0;
 }
 
 void cn_conv_plan_pack_and_run(const cn_conv_plan *plan, const float *in, const float *kernel,

@@ -382,8 +382,7 @@ cn_status cn__fold_plan(cn_conv_plan *plan)
     weigh(plan, "by line", by_line);
     double least = fmin(by_line, worth * direct);
     bool folded = plan->conv.groups == 1 && choose_kind(plan, found, spread, &least, &kind, best);
-    if (folded || by_line <= least)
-        plan->cycles = cycles_of(plan, least);
+    plan->cycles = cycles_of(plan, folded || by_line <= least ? least : direct);
     if (!folded)
         return by_line <= least ? cn__line_plan(plan) : CN_OK;
     struct cn__fold *fold = cn__arena_alloc(plan->arena, sizeof *fold);

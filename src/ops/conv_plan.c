@@ -5,6 +5,7 @@
 
 #include "ops/conv_depthwise.h"
 #include "ops/conv_fold.h"
+#include "ops/conv_groups.h"
 #include "ops/conv_plan.h"
 #include "ops/conv_subpixel.h"
 #include "ops/conv_winograd.h"
@@ -252,7 +253,7 @@ static void plan_tasks(cn_conv_plan *plan)
 
 /* A kernel gradient is planned on the convolution, whichever of the two it belongs to: the sum runs
  * over the convolution's output pixels. */
-static cn_status plan_all(cn_conv_plan *plan)
+cn_status cn__plan_alone(cn_conv_plan *plan)
 {
     if (cn__depthwise_repeat(plan) > 0)
         return cn__depthwise_plan(plan);
@@ -283,6 +284,8 @@ static cn_status plan_all(cn_conv_plan *plan)
 
 static const char *algorithm_of(const cn_conv_plan *plan)
 {
+    if (plan->groups != NULL)
+        return "merged groups";
     if (plan->subpixel != NULL)
         return "sub-pixel";
     if (plan->winograd != NULL)
@@ -317,7 +320,7 @@ cn_conv_plan *cn_conv_plan_new(const cn_conv *conv, cn_conv_pass pass)
         plan->conv = cn_conv_adjoint(&plan->conv);
     plan->depth = plan->conv.in_channels / plan->conv.groups;
     plan->columns = plan->conv.out_channels / plan->conv.groups;
-    if (plan_all(plan) != CN_OK) {
+    if (cn__plan_alone(plan) != CN_OK || cn__groups_plan(plan) != CN_OK) {
         cn__arena_free(arena);
         return NULL;
     }

@@ -98,6 +98,7 @@ struct cn_conv_plan {
     cn__gradient gradient;
     const struct cn__fold *fold;         /* few channels, conv_fold.h; NULL if not used */
     const struct cn__line_conv *line;    /* few input channels, conv_line.h; NULL if not used */
+    const struct cn__groups *groups;     /* conv_groups.h; NULL if not used */
     const struct cn__subpixel *subpixel; /* conv_subpixel.h; NULL if not used */
     float *zeros;                        /* what padding points to: `depth` zeros */
 };
@@ -115,6 +116,9 @@ static inline int64_t cn__widest(const cn__kernels *kernels)
         most--;
     return most;
 }
+
+/* Plans everything but merged groups, on a plan whose convolution, pass and arena are given. */
+cn_status cn__plan_alone(cn_conv_plan *plan);
 
 /* Notes an algorithm that is weighed against others. */
 void cn__plan_weigh(cn_conv_plan *plan, const char *algorithm, double cycles);

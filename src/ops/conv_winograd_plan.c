@@ -324,9 +324,10 @@ cn_status cn__winograd_choose(cn_conv_plan *plan, double direct, cn__winograd_tr
 
 cn_status cn__winograd_plan(cn_conv_plan *plan)
 {
+    plan->cycles = direct_cycles(plan);
     if (!cn__winograd_possible(plan))
         return CN_OK;
-    CN__TRY(cn__winograd_choose(plan, direct_cycles(plan), try));
+    CN__TRY(cn__winograd_choose(plan, plan->cycles, try));
     const cn__winograd_conv *w = plan->winograd;
     if (w == NULL)
         return CN_OK;

@@ -23,9 +23,13 @@ enum { configurations = 400 };
 static struct {
     const char *name;
     int count;
-} chosen[] = {
-    {"spread", 0},  {"planar", 0},           {"phases as channels", 0}, {"pixels as channels", 0},
-    {"by line", 0}, {"cells as channels", 0}};
+} chosen[] = {{"spread", 0},
+              {"planar", 0},
+              {"phases as channels", 0},
+              {"pixels as channels", 0},
+              {"by line", 0},
+              {"cells as channels", 0},
+              {"merged groups", 0}};
 
 static void count_algorithm(const cn_conv_plan *plan)
 {
@@ -33,15 +37,17 @@ static void count_algorithm(const cn_conv_plan *plan)
         chosen[i].count += strcmp(cn_conv_plan_algorithm(plan), chosen[i].name) == 0;
 }
 
-/* One side has few channels, the other any number; long lines, few of them. */
+/* One side has few channels, the other any number, in one group or several; long lines, few of
+ * them. */
 static cn_conv random_conv(void)
 {
     static const int64_t some[] = {1, 2, 3, 5, 8, 16, 17, 21, 32, 40, 65};
     cn_conv conv = {.rank = (int)test_int(1, 3), .batch = test_int(1, 2), .direct_only = true};
     int64_t few = test_int(1, 6), many = some[test_int(0, 10)];
     bool swap = test_int(0, 1) == 0;
-    conv.in_channels = swap ? few : many;
-    conv.out_channels = swap ? many : few;
+    conv.groups = test_int(0, 2) == 0 ? test_int(2, 5) : 1;
+    conv.in_channels = (swap ? few : many) * conv.groups;
+    conv.out_channels = (swap ? many : few) * conv.groups;
     for (int i = 0; i < conv.rank; i++) {
         bool last = i == conv.rank - 1;
         conv.in[i] = test_int(1, last ? 70 : 5);
@@ -75,16 +81,19 @@ static void check_result(const cn_conv *conv, bool transposed, int number, cn_po
     const cn_clamp *clamp = test_int(0, 1) == 0 ? &none : &some;
     cn_conv_plan *plan = cn_conv_plan_new(conv, transposed ? CN_CONV_TRANSPOSE : CN_CONV_FORWARD);
     assert_non_null(plan);
-    assert_int_equal(cn_conv_plan_scratch_bytes(plan), 0);
+    bool depthwise = strcmp(cn_conv_plan_algorithm(plan), "depthwise") == 0;
+    assert_true(depthwise || cn_conv_plan_scratch_bytes(plan) == 0);
     count_algorithm(plan);
     float *packed = cn__alloc(cn_conv_plan_packed_bytes(plan));
-    cn_conv_plan_pack_and_run(plan, in, kernel, packed, used_bias, clamp, out, NULL, pool);
+    void *scratch = cn__alloc(cn_conv_plan_scratch_bytes(plan));
+    cn_conv_plan_pack_and_run(plan, in, kernel, packed, used_bias, clamp, out, scratch, pool);
     (transposed ? reference_conv_transpose : reference_conv)(conv, in, kernel, used_bias, exact,
                                                              magnitude);
     for (int64_t i = 0; i < count; i++)
         exact[i] = fmin(fmax(exact[i], (double)clamp->low), (double)clamp->high);
     assert_close(cn_conv_plan_algorithm(plan), number, out, exact, magnitude, count);
     cn__free(packed);
+    cn__free(scratch);
     cn_conv_plan_free(plan);
     free(in);
     free(bias);
@@ -178,6 +187,52 @@ static const cn_conv layers[] = {
     {.rank = 1, .in_channels = 100, .out_channels = 1, .in = {30}, .kernel = {128}, .stride = {32}},
 };
 
+/* Groups of few channels by minimal filtering, when they are merged: its bound, 1e-5 of the largest
+ * output. */
+static void test_merged_groups(void **state)
+{
+    (void)state;
+    for (int transposed = 0; transposed < 2; transposed++) {
+        cn_conv conv = {.rank = 2,
+                        .batch = 2,
+                        .in_channels = 64,
+                        .out_channels = 64,
+                        .groups = 16,
+                        .in = {27, 29},
+                        .kernel = {3, 3}};
+        assert_int_equal(transposed ? cn_conv_transpose_pad_keras(&conv, CN_SAME, NULL)
+                                    : cn_conv_pad_keras(&conv, CN_SAME),
+                         CN_OK);
+        test_seed();
+        int64_t count = cn_conv_out_count(&conv);
+        float *in = test_floats(cn_conv_in_count(&conv)), *out = test_floats(count);
+        float *kernel = test_floats(cn_conv_kernel_count(&conv, transposed != 0));
+        float *bias = test_floats(conv.out_channels);
+        double *exact = malloc((size_t)count * sizeof *exact), most = 0;
+        double *magnitude = malloc((size_t)count * sizeof *magnitude);
+        cn_conv_plan *plan =
+            cn_conv_plan_new(&conv, transposed ? CN_CONV_TRANSPOSE : CN_CONV_FORWARD);
+        assert_string_equal(cn_conv_plan_algorithm(plan), "merged groups");
+        assert_in_range(cn_conv_plan_scratch_bytes(plan), 1, 128 << 20);
+        cn_conv_plan_free(plan);
+        assert_int_equal(
+            (transposed ? cn_conv_transpose_f32 : cn_conv_f32)(&conv, in, kernel, bias, out, NULL),
+            CN_OK);
+        (transposed ? reference_conv_transpose : reference_conv)(&conv, in, kernel, bias, exact,
+                                                                 magnitude);
+        for (int64_t i = 0; i < count; i++)
+            most = fmax(most, fabs(exact[i]));
+        for (int64_t i = 0; i < count; i++)
+            assert_true(fabs((double)out[i] - exact[i]) <= 1e-5 * most);
+        free(in);
+        free(out);
+        free(kernel);
+        free(bias);
+        free(exact);
+        free(magnitude);
+    }
+}
+
 static void run(const cn_conv *conv, const float *in, const float *kernel, float *out,
                 float *gradient, cn_pool *pool)
 {
@@ -218,30 +273,68 @@ static void test_threads(void **state)
     }
 }
 
-/* First layers whose lines are cut into strips, some at the image's edges and some within; kernels
- * of one block and of many, taps that are not merged, lines that the padding alone fills. */
-static const cn_conv first_layers[] = {
-    {.rank = 2,
-     .in_channels = 3,
-     .out_channels = 72,
-     .in = {19, 1501},
-     .kernel = {7, 7},
-     .stride = {2, 2}},
-    {.rank = 2, .in_channels = 1, .out_channels = 56, .in = {40, 41}, .kernel = {9, 9}},
-    {.rank = 2,
-     .in_channels = 8,
-     .out_channels = 33,
-     .in = {12, 400},
-     .kernel = {3, 3},
-     .dilation = {3, 2}},
-    {.rank = 3, .in_channels = 2, .out_channels = 40, .in = {5, 6, 300}, .kernel = {3, 3, 3}},
-    {.rank = 1,
-     .in_channels = 1,
-     .out_channels = 64,
-     .in = {9000},
-     .kernel = {400},
-     .stride = {64}},
-    {.rank = 2, .in_channels = 4, .out_channels = 32, .in = {2, 50}, .kernel = {9, 3}},
+/* First layers, and upsampling from few channels, whose lines are cut into strips, some at the
+ * image's edges and some within; kernels of one block and of many, taps that are not merged, lines
+ * that the padding alone fills. */
+static const struct {
+    bool transposed;
+    cn_conv conv;
+} first_layers[] = {
+    {false,
+     {.rank = 2,
+      .in_channels = 3,
+      .out_channels = 72,
+      .in = {19, 1501},
+      .kernel = {7, 7},
+      .stride = {2, 2}}},
+    {false, {.rank = 2, .in_channels = 1, .out_channels = 56, .in = {40, 41}, .kernel = {9, 9}}},
+    {false,
+     {.rank = 2,
+      .in_channels = 8,
+      .out_channels = 33,
+      .in = {12, 400},
+      .kernel = {3, 3},
+      .dilation = {3, 2}}},
+    {false,
+     {.rank = 3, .in_channels = 2, .out_channels = 40, .in = {5, 6, 300}, .kernel = {3, 3, 3}}},
+    {false,
+     {.rank = 1,
+      .in_channels = 1,
+      .out_channels = 64,
+      .in = {9000},
+      .kernel = {400},
+      .stride = {64}}},
+    {false, {.rank = 2, .in_channels = 4, .out_channels = 32, .in = {2, 50}, .kernel = {9, 3}}},
+    {false,
+     {.rank = 2,
+      .in_channels = 6,
+      .out_channels = 130,
+      .groups = 2,
+      .in = {12, 151},
+      .kernel = {3, 5}}},
+    {true, {.rank = 2, .in_channels = 4, .out_channels = 160, .in = {7, 111}, .kernel = {5, 5}}},
+    {true,
+     {.rank = 2,
+      .in_channels = 3,
+      .out_channels = 48,
+      .in = {20, 300},
+      .kernel = {5, 4},
+      .stride = {2, 3}}},
+    {true,
+     {.rank = 3,
+      .in_channels = 4,
+      .out_channels = 128,
+      .groups = 2,
+      .in = {3, 5, 40},
+      .kernel = {2, 3, 5},
+      .stride = {1, 2, 2}}},
+    {true, /* phases without taps */
+     {.rank = 2,
+      .in_channels = 21,
+      .out_channels = 96,
+      .in = {20, 30},
+      .kernel = {1, 1},
+      .stride = {2, 2}}},
 };
 
 static void test_first_layers(void **state)
@@ -252,21 +345,29 @@ static void test_first_layers(void **state)
     cn_pool *pool = cn_pool_new(3);
     test_seed();
     for (size_t i = 0; i < CN__COUNT(first_layers) * (size_t)count; i++) {
-        cn_conv conv = first_layers[i / (size_t)count];
+        cn_conv conv = first_layers[i / (size_t)count].conv;
+        bool transposed = first_layers[i / (size_t)count].transposed;
         conv.batch = 2;
         conv.direct_only = true;
-        assert_int_equal(cn_conv_pad_keras(&conv, CN_SAME), CN_OK);
+        assert_int_equal(transposed ? cn_conv_transpose_pad_keras(&conv, CN_SAME, NULL)
+                                    : cn_conv_pad_keras(&conv, CN_SAME),
+                         CN_OK);
         cn__kernels_use(tables[i % (size_t)count]);
-        cn_conv_plan *plan = cn_conv_plan_new(&conv, CN_CONV_FORWARD);
+        cn_conv_plan *plan =
+            cn_conv_plan_new(&conv, transposed ? CN_CONV_TRANSPOSE : CN_CONV_FORWARD);
         assert_string_equal(cn_conv_plan_algorithm(plan), "by line");
         cn_conv_plan_free(plan);
-        check_result(&conv, false, (int)i, pool);
+        check_result(&conv, transposed, (int)i, pool);
         float *in = test_floats(cn_conv_in_count(&conv));
-        float *kernel = test_floats(cn_conv_kernel_count(&conv, false));
+        float *kernel = test_floats(cn_conv_kernel_count(&conv, transposed));
         int64_t values = cn_conv_out_count(&conv);
         float *out = test_floats(values), *other = test_floats(values);
-        assert_int_equal(cn_conv_f32(&conv, in, kernel, NULL, out, NULL), CN_OK);
-        assert_int_equal(cn_conv_f32(&conv, in, kernel, NULL, other, pool), CN_OK);
+        assert_int_equal(
+            (transposed ? cn_conv_transpose_f32 : cn_conv_f32)(&conv, in, kernel, NULL, out, NULL),
+            CN_OK);
+        assert_int_equal((transposed ? cn_conv_transpose_f32 : cn_conv_f32)(&conv, in, kernel, NULL,
+                                                                            other, pool),
+                         CN_OK);
         assert_memory_equal(out, other, (size_t)values * sizeof *out);
         free(in);
         free(kernel);
@@ -280,10 +381,9 @@ static void test_first_layers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_result),
-        cmocka_unit_test(test_kernel_gradient),
-        cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_first_layers),
+        cmocka_unit_test(test_result),        cmocka_unit_test(test_kernel_gradient),
+        cmocka_unit_test(test_threads),       cmocka_unit_test(test_first_layers),
+        cmocka_unit_test(test_merged_groups),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
