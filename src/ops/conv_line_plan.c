@@ -16,7 +16,7 @@ enum {
 enum {
     most_pixels = 4096,        /* of a strip */
     far_floats = 4 << 20,      /* of an output */
-    most_depth = 32,           /* input channels */
+    most_depth = 64,           /* input channels */
     near_weights = 6 * 1024,   /* floats of a block's kernel */
     most_weights = 256 * 1024, /* and of the whole */
     wanted_tasks = 32

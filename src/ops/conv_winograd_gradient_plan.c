@@ -163,7 +163,10 @@ static double winograd_cycles(const cn_conv_plan *plan)
     double kernel = (double)plan->depth * columns;
     int64_t transformed = tile_bytes(w, w->parts);
     double vectors = (double)transformed / (lanes * sizeof(float)), tiles = (double)w->tiles;
+    const cn_conv *conv = &plan->conv;
     return tiles * vectors * transform_cycles +
+           cn__winograd_far_cycles(conv->in, conv->batch, conv->in_channels) +
+           cn__winograd_far_cycles(conv->out, conv->batch, conv->out_channels) +
            tiles * (double)used_points(w) * kernel / 2 / share +
            (double)(w->parts * g->slices) * points * kernel * result_cycles;
 }

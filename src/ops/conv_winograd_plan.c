@@ -186,10 +186,10 @@ static cn_status plan_with(cn_conv_plan *plan, const cn__winograd *kernels, cons
 
 /* Measured: cycles to transform a vector at a point along one axis and along two, inputs and sums
  * alike; bytes of the packed kernel that are read in a cycle if it fits the third-level cache and
- * if it does not, and written; bytes of an output written that does not fit; the share of the peak
- * that the products reach. */
+ * if it does not, and written; bytes of an input or output that is not in the caches; the share of
+ * the peak that the products reach. */
 static const double transform_cycles[] = {0, 5, 6}, cached_bytes = 12, memory_bytes = 4.5,
-                    pack_bytes = 4, write_bytes = 8, share = 0.85;
+                    pack_bytes = 4, far_bytes = 10, share = 0.85;
 static const double cache = 24 << 20;
 
 /* A kernel is packed once if it is constant, and for each run in training. */
@@ -222,19 +222,17 @@ static double direct_cycles(const cn_conv_plan *plan)
     return with_weights(cycles, (double)cn_conv_plan_packed_bytes(plan), chunks < 1 ? 1 : chunks);
 }
 
-/* The outputs are written all at once, not while there is something to multiply. */
-static double written(const cn_conv_plan *plan)
+double cn__winograd_far_cycles(const int64_t extent[3], int64_t batch, int64_t channels)
 {
-    const cn_conv *conv = &plan->conv;
-    double bytes = sizeof(float);
+    double floats = (double)batch * (double)channels;
     for (int i = 0; i < 3; i++)
-        bytes *= (double)conv->out[i];
-    bytes *= (double)(conv->batch * conv->out_channels);
-    return bytes < cache ? 0 : bytes / write_bytes;
+        floats *= (double)extent[i];
+    return floats < far_floats ? 0 : floats * sizeof(float) / far_bytes;
 }
 
 static double winograd_cycles(const cn_conv_plan *plan)
 {
+    const cn_conv *conv = &plan->conv;
     const cn__winograd_conv *w = plan->winograd;
     double groups = (double)plan->conv.groups, tiles = groups * (double)w->tiles;
     double bytes = groups * (double)w->group_packed * sizeof(float);
@@ -243,7 +241,8 @@ static double winograd_cycles(const cn_conv_plan *plan)
     for (int64_t s = 0; s < w->phases * w->rounds; s++)
         points += cn__set_points(w, s);
     return tiles * (double)(w->points * vectors) * transform_cycles[w->kernels->axes] +
-           written(plan) +
+           cn__winograd_far_cycles(conv->in, conv->batch, conv->in_channels) +
+           cn__winograd_far_cycles(conv->out, conv->batch, conv->out_channels) +
            with_weights(products(plan, tiles, points * w->depth, w->packed_columns), bytes,
                         (double)w->group_chunks);
 }
