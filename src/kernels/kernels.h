@@ -41,6 +41,7 @@ typedef struct cn__line {
     float *out;
     int64_t out_step;
     int64_t columns; /* channels to store: fills all vectors but the last, which it fills in part */
+    bool far;        /* ask for the output ahead: it is in no cache */
     float low, high; /* the clamp; -inf, +inf for none */
 } cn__line;
 typedef void (*cn__line_kernel)(const cn__line *line, int64_t tiles);

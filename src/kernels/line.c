@@ -78,6 +78,19 @@ static inline __attribute__((always_inline)) void store(float *out, int64_t step
     }
 }
 
+/* Asks for the output of the tile after the next. */
+static inline __attribute__((always_inline)) void own_ahead(const float *out, int64_t step,
+                                                            const int rows, const int vectors)
+{
+    out += 2 * rows * step;
+    CN__UNROLL
+    for (int r = 0; r < rows; r++, out += step) {
+        CN__UNROLL
+        for (int v = 0; v < vectors; v++)
+            __builtin_prefetch(out + v * CN__LANES, 1, 2);
+    }
+}
+
 static inline __attribute__((always_inline)) void line_body(const cn__line *line, int64_t tiles,
                                                             const int rows, const int vectors)
 {
@@ -86,6 +99,8 @@ static inline __attribute__((always_inline)) void line_body(const cn__line *line
     int64_t tap = line->depth * vectors * CN__LANES;
     for (; tiles > 0; tiles--, in += rows * line->in_step, out += rows * line->out_step) {
         accumulators acc;
+        if (line->far)
+            own_ahead(out, line->out_step, rows, vectors);
         CN__UNROLL
         for (int r = 0; r < rows; r++) {
             const float *start = line->start;

@@ -16,9 +16,6 @@ enum {
     segment_cost = 16, /* copying neighbouring values from a tile to the output */
     copied_cost = 2    /* and each vector of them */
 };
-/* Folding has to save so much. */
-static const double worth = 0.92;
-
 enum {
     most_ways = 12,
     most_columns = 64,              /* of a run of several strides */
@@ -380,7 +377,7 @@ cn_status cn__fold_plan(cn_conv_plan *plan)
     if (plan->choice[0] == '\0') /* else minimal filtering has weighed it */
         weigh(plan, "direct", direct);
     weigh(plan, "by line", by_line);
-    double least = fmin(by_line, worth * direct);
+    double least = fmin(by_line, direct);
     bool folded = plan->conv.groups == 1 && choose_kind(plan, found, spread, &least, &kind, best);
     plan->cycles = cycles_of(plan, folded || by_line <= least ? least : direct);
     if (!folded)

@@ -157,16 +157,6 @@ static void run_phase(const run_context *c, const float *packed, int64_t taps, i
     }
 }
 
-/* Asks for the part of the next output line that the strip writes. */
-static void own_next_line(const cn_conv_plan *plan, const strip *s, const float *out)
-{
-    enum { line = 16 };
-    int64_t channels = plan->conv.out_channels, step = plan->line->axis[2].step;
-    const float *next = out + plan->conv.out[2] * channels;
-    for (int64_t i = 0; i < s->pixels[0] * step * channels; i += line)
-        __builtin_prefetch(next + i, 1, 2);
-}
-
 /* An output line: for each phase of the last axis, and group. */
 static void run_line(const run_context *c, const line_at *at, strip *s)
 {
@@ -177,8 +167,6 @@ static void run_line(const run_context *c, const line_at *at, strip *s)
     int64_t found = point_in(c, at, line->merged ? 1 : ax->phase[0].taps, s);
     float *out =
         c->out + (at->number * plan->conv.out[2] + s->first * ax->step) * plan->conv.out_channels;
-    if (line->far)
-        own_next_line(plan, s, out);
     for (int64_t x = 0; x < ax->phases; x++, out += plan->conv.out_channels) {
         const cn__conv_phase *phase = &plan->phase[lines * ax->phases + x];
         const float *packed = c->packed + phase->packed;
@@ -228,6 +216,7 @@ static void start_strip(const run_context *c, int64_t number, strip *s)
                          .which = s->which,
                          .in_step = ax->scale * plan->depth,
                          .out_step = ax->step * conv->out_channels,
+                         .far = line->far,
                          .low = c->clamp.low,
                          .high = c->clamp.high};
 }

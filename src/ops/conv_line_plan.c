@@ -6,9 +6,9 @@
 /* Costs in multiply-adds of one vector, two of which a processor does at a time. Found by timing.
  */
 enum {
-    line_cost = 60,   /* beginning a line of a phase */
+    line_cost = 45,   /* beginning a line of a phase */
     tap_cost = 8,     /* finding the input of a tap */
-    tile_cost = 40,   /* beginning and ending a tile */
+    tile_cost = 30,   /* beginning and ending a tile */
     least_cost = 8,   /* a step of a tile: the latency of a multiply-add */
     copied_cost = 16, /* copying so many floats costs one */
 };
