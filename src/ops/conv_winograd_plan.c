@@ -22,6 +22,7 @@ enum {
     most_line_products = 8192,
     panel_floats = 128 * 1024, /* about half of a second-level cache */
     far_floats = 1 << 20,      /* of an input that does not stay in the caches */
+    far_out_floats = 2 << 20,  /* of an output that does not */
     most_slots = 32
 };
 
@@ -177,6 +178,7 @@ static cn_status plan_with(cn_conv_plan *plan, const cn__winograd *kernels, cons
     CN__TRY(plan_sets(plan, w));
     const cn_conv *conv = &plan->conv;
     w->far = conv->batch * conv->in[0] * conv->in[1] * conv->in[2] * conv->in_channels > far_floats;
+    w->far_out = cn_conv_out_count(conv) > far_out_floats;
     if (w->slots > 0)
         plan->winograd = w;
     return CN_OK;

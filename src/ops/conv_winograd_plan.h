@@ -99,6 +99,7 @@ typedef struct cn__winograd_conv {
      * sums are kept meanwhile. All at once, if they are shared. */
     int64_t rounds, round_inputs;
     bool far;      /* the input is too large to be in a cache */
+    bool far_out;  /* and the output in any */
     int64_t panel; /* parts whose kernel at a point stays in the cache */
     /* The working memory, in floats. Transformed inputs of a chunk (windows of a round, points,
      * chunk, row), each point `in_step` after the other, `chunk_floats` altogether: for each slot

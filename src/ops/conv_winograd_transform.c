@@ -197,6 +197,18 @@ static void point_sums(const cn_conv_plan *plan, int64_t phase, const float *sum
     }
 }
 
+/* Asks for the outputs of the next tile of a line, which come from memory. Inline, because a
+ * compiler may leave out the call of a function that does nothing but ask. */
+static inline __attribute__((always_inline)) void
+own_next(const cn__winograd_context *c, const cn__column_block *block, const destination *d)
+{
+    const cn__winograd_axis *axis = c->plan->winograd->axis;
+    int64_t next = axis[2].step * axis[2].out_step * c->plan->conv.out_channels;
+    for (int64_t i = 0; i < axis[1].step * axis[2].step; i++)
+        for (int64_t n = 0; n < block->columns; n += cn__line_floats)
+            __builtin_prefetch(d->out[i] + next + n, 1, 2);
+}
+
 void cn__winograd_outputs(const cn__winograd_context *c, const cn__winograd_chunk *of,
                           int64_t phase, const cn__column_block *block, const float *sums)
 {
@@ -221,6 +233,8 @@ void cn__winograd_outputs(const cn__winograd_context *c, const cn__winograd_chun
     for (int64_t tile = of->first; tile < of->end; tile++) {
         point_outputs(c, &to, &place, &d);
         cn__winograd_next(w, &place);
+        if (w->far_out)
+            own_next(c, block, &d);
         w->kernels->output(&work);
         for (int64_t i = 0; i < d.copies; i++)
             memcpy(d.copy[i].to, d.copy[i].from, (size_t)d.copy[i].count * sizeof(float));
