@@ -126,16 +126,35 @@ static void clear_rest(const cn_conv_plan *plan, float *to)
         memset(to + p * out->step, 0, (size_t)rest * sizeof(float));
 }
 
+/* The cells of a tile and of the next. */
+typedef struct two_tiles {
+    const float *cells[2][cn__most_points];
+} two_tiles;
+
+/* Asks for the cells of the next tile, which come from memory. Inline, because a compiler may leave
+ * out the call of a function that does nothing but ask. */
+static inline __attribute__((always_inline)) void ask_for(const float *const *cells, int64_t count,
+                                                          int64_t channels)
+{
+    for (int64_t i = 0; i < count; i++)
+        for (int64_t k = 0; k < channels; k += cn__line_floats)
+            __builtin_prefetch(cells[i] + k, 0, 2);
+}
+
 /* Tiles `first` to `end` of a chunk that begins with tile `chunk`. */
 static void transform_input(const context *c, int64_t part, int64_t chunk, int64_t first,
                             int64_t end, float *to)
 {
     const cn__winograd_conv *w = c->plan->winograd;
     const cn__winograd_side *in = &w->gradient.in;
-    const float *cells[cn__most_points];
-    for (int64_t tile = first; tile < end; tile++) {
-        point_window(c, part, tile, cells);
-        transform_cells(in, w->kernels->input, cells, w->points,
+    two_tiles at;
+    point_window(c, part, first, at.cells[0]);
+    for (int64_t tile = first, now = 0; tile < end; tile++, now = !now) {
+        if (tile + 1 < end)
+            point_window(c, part, tile + 1, at.cells[!now]);
+        if (tile + 1 < end && w->far)
+            ask_for(at.cells[!now], w->points, in->channels);
+        transform_cells(in, w->kernels->input, at.cells[now], w->points,
                         to + part * in->part + (tile - chunk) * in->width);
     }
 }
@@ -145,11 +164,15 @@ static void transform_gradient(const context *c, int64_t chunk, int64_t first, i
 {
     const cn__winograd_conv *w = c->plan->winograd;
     const cn__winograd_side *out = &w->gradient.out;
-    const float *cells[cn__most_points];
+    two_tiles at;
+    point_gradient(c, first, at.cells[0]);
     to += w->gradient.in.size + (first - chunk) * out->width;
-    for (int64_t tile = first; tile < end; tile++, to += out->width) {
-        point_gradient(c, tile, cells);
-        transform_cells(out, w->kernels->gradient, cells, cells_of(w), to);
+    for (int64_t tile = first, now = 0; tile < end; tile++, now = !now, to += out->width) {
+        if (tile + 1 < end)
+            point_gradient(c, tile + 1, at.cells[!now]);
+        if (tile + 1 < end && w->far_out)
+            ask_for(at.cells[!now], cells_of(w), out->channels);
+        transform_cells(out, w->kernels->gradient, at.cells[now], cells_of(w), to);
         clear_rest(c->plan, to);
     }
 }

@@ -12,6 +12,7 @@ enum {
     slice_tiles = 128, /* of a slice at least: adding slices up has to cost little */
     most_slices = 16,
     shared_bytes = 48 << 20, /* of a shared chunk, where there are several */
+    far_floats = 1 << 21,    /* of an input or gradient that does not stay in a cache */
     most_slots = 32
 };
 
@@ -89,6 +90,8 @@ static cn_status plan_with(cn_conv_plan *plan, const cn__winograd *kernels, cons
     if (w->part == NULL)
         return CN_OK;
     w->tiles = plan->conv.batch * w->axis[0].tiles * w->axis[1].tiles * w->axis[2].tiles;
+    w->far = cn_conv_in_count(&plan->conv) > far_floats;
+    w->far_out = cn_conv_out_count(&plan->conv) > far_floats;
     int64_t zeros = cn__max(cn__max(plan->depth, plan->columns), cn__widest_block);
     w->zeros = cn__arena_alloc(plan->arena, (size_t)zeros * sizeof(float));
     if (w->zeros == NULL)
@@ -163,10 +166,9 @@ static double winograd_cycles(const cn_conv_plan *plan)
     double kernel = (double)plan->depth * columns;
     int64_t transformed = tile_bytes(w, w->parts);
     double vectors = (double)transformed / (lanes * sizeof(float)), tiles = (double)w->tiles;
-    const cn_conv *conv = &plan->conv;
     return tiles * vectors * transform_cycles +
-           cn__winograd_far_cycles(conv->in, conv->batch, conv->in_channels) +
-           cn__winograd_far_cycles(conv->out, conv->batch, conv->out_channels) +
+           cn__winograd_far_cycles(cn_conv_in_count(&plan->conv)) +
+           cn__winograd_far_cycles(cn_conv_out_count(&plan->conv)) +
            tiles * (double)used_points(w) * kernel / 2 / share +
            (double)(w->parts * g->slices) * points * kernel * result_cycles;
 }

@@ -23,6 +23,7 @@ enum {
     panel_floats = 128 * 1024, /* about half of a second-level cache */
     far_floats = 1 << 20,      /* of an input that does not stay in the caches */
     far_out_floats = 2 << 20,  /* of an output that does not */
+    most_near = 4 << 20,       /* floats of either that cost nothing by themselves */
     most_slots = 32
 };
 
@@ -176,9 +177,8 @@ static cn_status plan_with(cn_conv_plan *plan, const cn__winograd *kernels, cons
     w->tiles = plan->conv.batch * w->axis[0].tiles * w->axis[1].tiles * w->axis[2].tiles;
     CN__TRY(plan_memory(plan, w));
     CN__TRY(plan_sets(plan, w));
-    const cn_conv *conv = &plan->conv;
-    w->far = conv->batch * conv->in[0] * conv->in[1] * conv->in[2] * conv->in_channels > far_floats;
-    w->far_out = cn_conv_out_count(conv) > far_out_floats;
+    w->far = cn_conv_in_count(&plan->conv) > far_floats;
+    w->far_out = cn_conv_out_count(&plan->conv) > far_out_floats;
     if (w->slots > 0)
         plan->winograd = w;
     return CN_OK;
@@ -224,17 +224,13 @@ static double direct_cycles(const cn_conv_plan *plan)
     return with_weights(cycles, (double)cn_conv_plan_packed_bytes(plan), chunks < 1 ? 1 : chunks);
 }
 
-double cn__winograd_far_cycles(const int64_t extent[3], int64_t batch, int64_t channels)
+double cn__winograd_far_cycles(int64_t floats)
 {
-    double floats = (double)batch * (double)channels;
-    for (int i = 0; i < 3; i++)
-        floats *= (double)extent[i];
-    return floats < far_floats ? 0 : floats * sizeof(float) / far_bytes;
+    return floats <= most_near ? 0 : (double)floats * sizeof(float) / far_bytes;
 }
 
 static double winograd_cycles(const cn_conv_plan *plan)
 {
-    const cn_conv *conv = &plan->conv;
     const cn__winograd_conv *w = plan->winograd;
     double groups = (double)plan->conv.groups, tiles = groups * (double)w->tiles;
     double bytes = groups * (double)w->group_packed * sizeof(float);
@@ -243,8 +239,8 @@ static double winograd_cycles(const cn_conv_plan *plan)
     for (int64_t s = 0; s < w->phases * w->rounds; s++)
         points += cn__set_points(w, s);
     return tiles * (double)(w->points * vectors) * transform_cycles[w->kernels->axes] +
-           cn__winograd_far_cycles(conv->in, conv->batch, conv->in_channels) +
-           cn__winograd_far_cycles(conv->out, conv->batch, conv->out_channels) +
+           cn__winograd_far_cycles(cn_conv_in_count(&plan->conv)) +
+           cn__winograd_far_cycles(cn_conv_out_count(&plan->conv)) +
            with_weights(products(plan, tiles, points * w->depth, w->packed_columns), bytes,
                         (double)w->group_chunks);
 }

@@ -168,7 +168,7 @@ typedef cn_status cn__winograd_try(cn_conv_plan *plan, const cn__winograd *kerne
 
 /* The cycles that an input or output takes by itself if it is too large for the caches: it is
  * transformed all at once, not while there is something to multiply. */
-double cn__winograd_far_cycles(const int64_t extent[3], int64_t batch, int64_t channels);
+double cn__winograd_far_cycles(int64_t floats);
 /* Floats of working memory that may be taken. */
 int64_t cn__winograd_room(const cn_conv_plan *plan);
 /* False if minimal filtering is forbidden or cannot compute this. */
