@@ -22,8 +22,8 @@ typedef struct split {
 typedef struct strip {
     int64_t first, cell, from, end;
     bool whole; /* all inside, and one group: lines are read where they are */
-    int64_t pixels[cn__line_phases];
-    split split[cn__line_phases][CN__MAX_VECTORS + 1];
+    int64_t pixels[cn__line_phases + 1]; /* the last: of all phases */
+    split split[cn__line_phases + 1][CN__MAX_VECTORS + 1];
     cn__line line;
     const float *holds[cn__line_copies]; /* which line each copy is of */
     const float *in[cn__line_taps];
@@ -135,12 +135,14 @@ static void run_block(const cn__line_kernel *kernel, const split *in_tiles, cn__
     kernel[in_tiles->rows](line, in_tiles->others);
 }
 
-/* A phase of a line, with a group's kernel of all its blocks, of `taps` taps. */
+/* A phase of a line, or all of them if there are no taps, with a group's kernel of all its blocks,
+ * of `taps` taps. */
 static void run_phase(const run_context *c, const float *packed, int64_t taps, int64_t group,
                       int64_t x, float *out, strip *s)
 {
     const cn_conv_plan *plan = c->plan;
     const cn__line_axis *ax = &plan->line->axis[2];
+    int64_t cell = x < ax->phases ? ax->phase[x].cell - ax->first : 0;
     const float *bias = c->bias != NULL ? c->bias + group * plan->columns : NULL;
     cn__line *line = &s->line;
     for (int64_t b = 0; b < plan->blocks; b++) {
@@ -151,10 +153,21 @@ static void run_phase(const run_context *c, const float *packed, int64_t taps, i
         line->weights = packed + taps * plan->depth * block->packed;
         line->start = own ? s->start : bias + block->first;
         line->columns = block->columns;
-        line->in_at = (group * plan->line->cells + ax->phase[x].cell - ax->first) * plan->depth;
+        line->in_at = (group * plan->line->cells + cell) * plan->depth;
         line->out = out + block->first;
         run_block(plan->kernels->line[block->vectors], &s->split[x][block->vectors], line);
     }
+}
+
+/* A line without taps: the bias. */
+static void run_empty(const run_context *c, float *out, strip *s)
+{
+    const cn_conv_plan *plan = c->plan;
+    s->line.taps = 0;
+    s->line.out_step = plan->conv.out_channels;
+    for (int64_t g = 0; g < plan->conv.groups; g++)
+        run_phase(c, c->packed, 0, g, plan->line->axis[2].phases, out + g * plan->columns, s);
+    s->line.out_step = plan->line->axis[2].step * plan->conv.out_channels;
 }
 
 /* An output line: for each phase of the last axis, and group. */
@@ -167,6 +180,10 @@ static void run_line(const run_context *c, const line_at *at, strip *s)
     int64_t found = point_in(c, at, line->merged ? 1 : ax->phase[0].taps, s);
     float *out =
         c->out + (at->number * plan->conv.out[2] + s->first * ax->step) * plan->conv.out_channels;
+    if (found == 0) {
+        run_empty(c, out, s);
+        return;
+    }
     for (int64_t x = 0; x < ax->phases; x++, out += plan->conv.out_channels) {
         const cn__conv_phase *phase = &plan->phase[lines * ax->phases + x];
         const float *packed = c->packed + phase->packed;
@@ -209,6 +226,8 @@ static void start_strip(const run_context *c, int64_t number, strip *s)
         if (s->pixels[x] > 0)
             split_pixels(plan, x, s);
     }
+    s->pixels[ax->phases] = cn__min(line->pixels * ax->step, conv->out[2] - s->first * ax->step);
+    split_pixels(plan, ax->phases, s);
     memset(s->copies, 0, (size_t)(line->copies * line->cells * conv->in_channels) * sizeof(float));
     memset(s->holds, 0, sizeof s->holds);
     memset(s->start, 0, sizeof s->start);

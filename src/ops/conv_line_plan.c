@@ -106,19 +106,33 @@ static struct cn__line_conv shape_of(const cn_conv_plan *plan)
     return line;
 }
 
-/* Of the pixels of a strip for all columns of a group, whose sums have `taps` taps of `depth`. */
-static double pixels_cost(const cn_conv_plan *plan, const struct cn__line_conv *line, int64_t taps,
-                          int64_t depth)
+/* Of some pixels for all columns of a group, whose sums have `taps` taps of `depth`. */
+static double pixels_cost(const cn_conv_plan *plan, const struct cn__line_conv *line,
+                          int64_t pixels, int64_t taps, int64_t depth)
 {
     int64_t vectors = cn__ceil_div(plan->columns, plan->kernels->lanes);
     int64_t blocks = cn__ceil_div(vectors, line->widest);
     double wide = (double)vectors / (double)blocks;
-    double tiles =
-        (double)cn__ceil_div(line->pixels, plan->kernels->rows[cn__ceil_div(vectors, blocks)]);
-    double rows = (double)line->pixels / tiles;
+    double tiles = (double)cn__ceil_div(pixels, plan->kernels->rows[cn__ceil_div(vectors, blocks)]);
+    double rows = (double)pixels / tiles;
     double step = fmax(fmax(rows * wide, rows + wide), least_cost);
     double tile = (double)(taps * depth) * step + tile_cost;
     return line_cost + (double)(taps * tap_cost) + tile * tiles * (double)blocks;
+}
+
+/* Of a strip of an output line: phase by phase, or, if there are no lines of taps, all at once. */
+static double strip_cost(const cn_conv_plan *plan, const struct cn__line_conv *line, int64_t lines)
+{
+    const cn__line_axis *ax = &line->axis[2];
+    if (lines == 0)
+        return pixels_cost(plan, line, line->pixels * ax->step, 0, 0);
+    double cost = 0;
+    for (int64_t x = 0; x < ax->phases; x++) {
+        int64_t across = ax->phase[x].taps;
+        cost += pixels_cost(plan, line, line->pixels, line->merged ? lines : lines * across,
+                            line->merged ? across * plan->depth : plan->depth);
+    }
+    return cost;
 }
 
 double cn__line_cost(const cn_conv_plan *plan)
@@ -131,14 +145,10 @@ double cn__line_cost(const cn_conv_plan *plan)
     double cost = 0, copied = (double)(line.cells * conv->in_channels) / copied_cost;
     copied *= conv->groups > 1 ? 4 : 1;
     for (int64_t z = 0; z < axis[0].phases; z++)
-        for (int64_t y = 0; y < axis[1].phases; y++)
-            for (int64_t x = 0; x < axis[2].phases; x++) {
-                int64_t across = line.merged ? axis[2].phase[x].taps : 1;
-                int64_t taps = axis[0].phase[z].taps * axis[1].phase[y].taps *
-                               axis[2].phase[x].taps / cn__max(1, across);
-                double lines = (double)(axis[0].phase[z].count * axis[1].phase[y].count);
-                cost += lines * pixels_cost(plan, &line, taps, across * plan->depth);
-            }
+        for (int64_t y = 0; y < axis[1].phases; y++) {
+            const cn__line_phase *pz = &axis[0].phase[z], *py = &axis[1].phase[y];
+            cost += (double)(pz->count * py->count) * strip_cost(plan, &line, pz->taps * py->taps);
+        }
     double lines = (double)conv->in[0] * (double)conv->in[1] * (double)conv->kernel[0];
     return (double)line.strips * (cost * (double)conv->groups + copied * lines);
 }

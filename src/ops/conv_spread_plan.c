@@ -4,10 +4,12 @@
 #include "ops/conv_spread.h"
 
 /* Costs in multiply-adds of one vector, found by timing. */
-static const double tap_cost = 4;   /* pointing at a cell */
-static const double tile_cost = 12; /* beginning a tile, for each cell */
-static const double store_cost = 3; /* storing a vector of products */
-static const double add_cost = 7;   /* and adding it to the output */
+static const double tap_cost = 4;      /* pointing at a cell */
+static const double tile_cost = 12;    /* beginning a tile, for each cell */
+static const double store_cost = 3;    /* storing a vector of products */
+static const double add_cost = 7;      /* and adding it to the output */
+static const double line_cost = 50;    /* a line of the output */
+static const double finish_cost = 0.5; /* each vector of it: start, clamp and store */
 
 static const double task_multiplications = 1 << 20;
 enum {
@@ -73,7 +75,10 @@ double cn__spread_cost(const cn_conv_plan *plan, const cn__fold_phase *phase)
     double strips = (double)cn__ceil_div(plan->conv.out[2], positions);
     double cells =
         (double)axis[2]->count + (strips - 1) * (double)axis[2]->members / (double)axis[2]->step;
-    return cell * cells * (double)(axis[0]->count * axis[1]->count);
+    const int64_t *out = plan->conv.out;
+    double lines = (double)(out[0] * out[1]), floats = (double)(out[2] * plan->columns);
+    return cell * cells * (double)(axis[0]->count * axis[1]->count) +
+           lines * (strips * line_cost + floats / (double)lanes * finish_cost);
 }
 
 cn_status cn__spread_finish(cn_conv_plan *plan, cn__fold_phase *phase, int64_t *width)
