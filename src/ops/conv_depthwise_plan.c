@@ -10,6 +10,15 @@ enum {
     least_columns = 64 /* of a unit of work */
 };
 
+/* Repeating an image's channels, or adding them up, pays for several taps of each cell. */
+static bool has_taps(const cn_conv *conv)
+{
+    double taps = 1;
+    for (int i = 0; i < 3; i++)
+        taps *= (double)conv->kernel[i] / (double)conv->stride[i];
+    return taps >= 2;
+}
+
 int64_t cn__depthwise_repeat(const cn_conv_plan *plan)
 {
     const cn_conv *conv = &plan->conv;
@@ -17,7 +26,7 @@ int64_t cn__depthwise_repeat(const cn_conv_plan *plan)
     int64_t few = transposed ? conv->out_channels : conv->in_channels;
     int64_t many = transposed ? conv->in_channels : conv->out_channels;
     if (conv->groups == 1 || conv->groups != few || many / few >= plan->kernels->lanes ||
-        conv->kernel[0] * conv->kernel[1] > cn__depthwise_lines)
+        conv->kernel[0] * conv->kernel[1] > cn__depthwise_lines || (many > few && !has_taps(conv)))
         return 0;
     return many / few;
 }

@@ -4,7 +4,7 @@
 #include "ops/conv_groups.h"
 
 enum {
-    most_channels = 384 /* of all groups, where they are merged to one */
+    most_channels = 1024 /* of all groups, where they are merged to one */
 };
 
 /* The fewest groups, dividing all, that together fill a vector on either side; 0 if all do not. */

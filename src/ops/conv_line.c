@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "ops/conv_line.h"
+#include "ops/copy.h"
 
 typedef struct run_context {
     const cn_conv_plan *plan;
@@ -79,7 +80,7 @@ static void copy_line(const cn_conv_plan *plan, const strip *s, const float *lin
     }
     for (int64_t i = s->from; i < s->end; i++)
         for (int64_t g = 0; g < channels; g += depth, from += depth)
-            memcpy(copy + g * cells + i * depth, from, (size_t)depth * sizeof *copy);
+            cn__copy_few(copy + g * cells + i * depth, from, depth);
 }
 
 /* What the strip's first pixel reads of a line of the input: of the line itself if it can be, else

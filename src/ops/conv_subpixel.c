@@ -3,22 +3,8 @@
 
 #include "ops/conv_subpixel.h"
 #include "ops/conv_winograd.h"
+#include "ops/copy.h"
 #include "ops/split.h"
-
-/* A few floats, most often no more than eight: without a call then. */
-static inline void copy(float *to, const float *from, int64_t count)
-{
-    enum { half = 4 };
-    if (count > 2 * half) {
-        memcpy(to, from, (size_t)count * sizeof *to);
-    } else if (count >= half) {
-        memcpy(to, from, half * sizeof *to);
-        memcpy(to + count - half, from + count - half, half * sizeof *to);
-    } else {
-        for (int64_t i = 0; i < count; i++)
-            to[i] = from[i];
-    }
-}
 
 /* ---- pixels ---- */
 
@@ -49,9 +35,9 @@ static void move_line(const move *m, int64_t line, bool outside, const float *fr
         if (count <= 0)
             continue;
         if (m->way == to_cells)
-            copy(to + place, from + pixel, count * channels);
+            cn__copy_few(to + place, from + pixel, count * channels);
         else
-            copy(to + pixel, from + place, count * channels);
+            cn__copy_few(to + pixel, from + place, count * channels);
     }
 }
 
