@@ -84,7 +84,7 @@ static cn_status copy_one(copier *c, const cn__node *node)
     for (int i = 0; i < node->outputs; i++) {
         if (cn__map_get(&c->copies, node->out[i]) == NULL)
             CN__TRY(cn__map_set(&c->copies, node->out[i], out[i]));
-        if (node->out[i]->origin != NULL && !is_among(out[i], in, node->inputs))
+        if (node->out[i]->name != node->op->name && !is_among(out[i], in, node->inputs))
             out[i]->name = node->out[i]->name; /* the layer's, for traces */
     }
     return CN_OK;

@@ -146,6 +146,16 @@ static const cn__conv_attributes *conv_of(const cn_tensor *tensor)
     return tensor->node->attributes;
 }
 
+/* A convolution in the place of another. */
+static cn_tensor *instead_of(cn_tensor *conv, const cn__conv_attributes *attributes, int inputs,
+                             cn_tensor *const *in)
+{
+    cn_tensor *made = cn__node_new(&cn__conv_op, attributes, inputs, in);
+    if (made != NULL)
+        made->name = conv->name;
+    return made;
+}
+
 /* conv(x, w) + b, where b counts along the channels. */
 static cn_tensor *with_bias(cn_tensor *conv, cn_tensor *bias)
 {
@@ -155,8 +165,8 @@ static cn_tensor *with_bias(cn_tensor *conv, cn_tensor *bias)
         b->dim[0] != y->dim[y->rank - 1])
         return NULL;
     attributes.biased = true;
-    return cn__node_new(&cn__conv_op, &attributes, 3,
-                        (cn_tensor *[]){conv->node->in[0], conv->node->in[1], bias});
+    return instead_of(conv, &attributes, 3,
+                      (cn_tensor *[]){conv->node->in[0], conv->node->in[1], bias});
 }
 
 /* True if the outputs but the first are not asked for, and all weights stay on most runs. */
@@ -213,7 +223,7 @@ static cn_tensor *clamp_conv(cn_function1 relu, cn_tensor *conv)
     cn__conv_attributes attributes = *conv_of(conv);
     attributes.clamp = (cn_clamp){0, relu.p[1]};
     attributes.clamped = true;
-    return cn__node_new(&cn__conv_op, &attributes, conv->node->inputs, conv->node->in);
+    return instead_of(conv, &attributes, conv->node->inputs, conv->node->in);
 }
 
 static cn_status simplify_activation(const cn__copying *copying, const cn__node *node,

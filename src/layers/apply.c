@@ -117,6 +117,18 @@ static cn_status own_outputs(cn_tensor *const *in, int inputs, cn_tensor **out, 
     return CN_OK;
 }
 
+/* Gives the layer's name to the operations within a call, from a tensor back to the inputs: what
+ * still has its operation's name and belongs to no other layer. */
+static void name_within(const cn__call *call, cn_tensor *tensor)
+{
+    if (tensor->origin || tensor->name != tensor->node->op->name ||
+        is_among(tensor, call->in, call->inputs))
+        return;
+    tensor->name = call->layer->name;
+    for (int i = 0; i < tensor->node->inputs; i++)
+        name_within(call, tensor->node->in[i]);
+}
+
 static cn_status record(cn_layer *layer, cn_tensor *const *in, int inputs, cn_tensor *const *out,
                         int outputs)
 {
@@ -140,6 +152,8 @@ static cn_status record(cn_layer *layer, cn_tensor *const *in, int inputs, cn_te
     CN__TRY(hold_layer(graph, layer, call));
     layer->calls[layer->call_count++] = call;
     for (int i = 0; i < outputs; i++) {
+        for (int n = 0; n < out[i]->node->inputs; n++)
+            name_within(call, out[i]->node->in[n]);
         out[i]->origin = call;
         out[i]->name = layer->name;
     }
