@@ -11,7 +11,18 @@ static void store_some(float *to, cn__v value, int64_t count)
         to[i] = some[i];
 }
 
-ALWAYS void add_square(const cn__depthwise *d, const form f, const cn__v *w, int64_t m, int64_t c,
+/* What the cells of line i add to the positions. */
+ALWAYS void add_line_of_square(const form f, int i, const cn__v *x, const cn__v *w, cn__v *acc)
+{
+    CN__UNROLL
+    for (int n = 0; n < f.taps * f.rows * f.columns; n++) {
+        int t = n / (f.rows * f.columns), r = n / f.columns % f.rows, p = n % f.columns;
+        if (reads(f, i, r))
+            acc[r * f.columns + p] += x[p * f.step + t] * w[(i - r * f.down) * f.taps + t];
+    }
+}
+
+ALWAYS void add_square(const cn__depthwise *d, const form f, const cn__v *w, const spot *at,
                        cn__v *acc)
 {
     cn__v x[most_cells];
@@ -19,22 +30,17 @@ ALWAYS void add_square(const cn__depthwise *d, const form f, const cn__v *w, int
     for (int i = 0; i < lines_of(f); i++) {
         if (line_of(d, f, i) == NULL)
             continue;
-        load_cells(d, f, line_of(d, f, i), m, c, x);
-        CN__UNROLL
-        for (int n = 0; n < f.taps * f.rows * f.columns; n++) {
-            int t = n / (f.rows * f.columns), r = n / f.columns % f.rows, p = n % f.columns;
-            if (reads(f, i, r))
-                acc[r * f.columns + p] += x[p * f.step + t] * w[(i - r * f.down) * f.taps + t];
-        }
+        load_cells(d, f, line_of(d, f, i), at, x);
+        add_line_of_square(f, i, x, w, acc);
     }
 }
 
 /* One line of weights for one row. */
 ALWAYS void add_line(const cn__depthwise *d, const form f, const float *line, const float *weights,
-                     int64_t m, int64_t c, cn__v *acc)
+                     const spot *at, cn__v *acc)
 {
     cn__v x[most_cells];
-    load_cells(d, f, line, m, c, x);
+    load_cells(d, f, line, at, x);
     CN__UNROLL
     for (int t = 0; t < f.taps; t++) {
         cn__v weight = cn__load(weights + t * CN__LANES);
@@ -47,30 +53,30 @@ ALWAYS void add_line(const cn__depthwise *d, const form f, const float *line, co
 
 /* The same for any taps and step. */
 ALWAYS void add_taps(const cn__depthwise *d, const form f, const float *line, const float *weights,
-                     int64_t m, int64_t c, cn__v *acc)
+                     const spot *at, cn__v *acc)
 {
     for (int64_t t = 0; t < d->taps; t++) {
         cn__v weight = cn__load(weights + t * CN__LANES);
         CN__UNROLL
         for (int p = 0; p < f.columns; p++) {
-            int64_t cell = d->first + (m + p) * d->step + t * d->gap;
-            acc[p] += load_cell(d, f, line, cell, c) * weight;
+            int64_t cell = d->first + (at->m + p) * d->step + t * d->gap;
+            acc[p] += load_cell(d, f, line, cell, at->c) * weight;
         }
     }
 }
 
 /* All lines of weights, one after the other. */
-ALWAYS void add_lines(const cn__depthwise *d, const form f, const float *weights, int64_t m,
-                      int64_t c, cn__v *acc)
+ALWAYS void add_lines(const cn__depthwise *d, const form f, const float *weights, const spot *at,
+                      cn__v *acc)
 {
     for (int64_t l = 0; l < d->lines; l++, weights += d->taps * CN__LANES) {
         CN__UNROLL
         for (int r = 0; r < f.rows; r++) {
             const float *line = d->in[l * pitch + r];
             if (line != NULL && f.taps > 0)
-                add_line(d, f, line, weights, m, c, acc + r * f.columns);
+                add_line(d, f, line, weights, at, acc + r * f.columns);
             else if (line != NULL)
-                add_taps(d, f, line, weights, m, c, acc + r * f.columns);
+                add_taps(d, f, line, weights, at, acc + r * f.columns);
         }
     }
 }
@@ -99,35 +105,67 @@ ALWAYS void store_row(const cn__depthwise *d, const form f, float *out, int64_t 
     }
 }
 
-/* The tiles from column `first` to `end`, for the v-th vector of channels. */
-ALWAYS void pass(const cn__depthwise *d, const form f, int64_t first, int64_t end, int64_t v)
+ALWAYS void step(const cn__depthwise *d, const form f, stand *p, int64_t c, float *weights)
 {
-    int64_t c = channel_of(d, f, v);
-    const float *weights = d->weights + v * d->lines * d->taps * CN__LANES;
-    cn__v w[most_taps * most_taps], acc[most_positions], start = {0};
-    if (d->start != NULL)
-        start = f.place == narrow ? load_some(d->start, d->channels, d->start + d->channels)
-                                  : cn__load(d->start + c);
+    cn__v w[most_taps * most_taps], acc[most_positions], x[most_cells];
+    cn__v start = d->start != NULL ? cn__load(d->start + c) : (cn__v){0};
     CN__UNROLL
     for (int t = 0; t < f.lines * f.taps; t++) {
         w[t] = cn__load(weights + t * CN__LANES);
         CN__KEEP(w[t]);
     }
-    for (int64_t m = first; m < end; m += f.columns) {
+    CN__UNROLL
+    for (int i = 0; i < f.rows * f.columns; i++)
+        acc[i] = start;
+    CN__UNROLL
+    for (int i = 0; i < lines_of(f); i++) {
+        CN__KEEP_POINTER(p->line[i]);
+        if (p->missing >> i & 1)
+            continue;
+        load_inner(d, f, p->line[i], x);
+        add_line_of_square(f, i, x, w, acc);
+    }
+    if (d->low > -INFINITY || d->high < INFINITY)
+        clamp(d, f.rows * f.columns, acc);
+    CN__UNROLL
+    for (int r = 0; r < f.rows; r++) {
+        CN__KEEP_POINTER(p->row[r]);
+        if (r < d->rows)
+            store_row(d, f, p->row[r], 0, acc + r * f.columns);
+    }
+}
+
+/* The tiles from column `first` to `end`. */
+ALWAYS void pass(const cn__depthwise *d, const form f, int64_t first, int64_t end)
+{
+    const float *weights = d->weights;
+    for (int64_t v = 0; v * CN__LANES < d->channels; v++) {
+        spot at = at_column(d, first, channel_of(d, f, v));
+        cn__v w[most_taps * most_taps], acc[most_positions], start = {0};
+        if (d->start != NULL)
+            start = f.place == narrow ? load_some(d->start, d->channels, d->start + d->channels)
+                                      : cn__load(d->start + at.c);
         CN__UNROLL
-        for (int i = 0; i < f.rows * f.columns; i++)
-            acc[i] = start;
-        if (f.lines > 0)
-            add_square(d, f, w, m, c, acc);
-        else
-            add_lines(d, f, weights, m, c, acc);
-        if (d->low > -INFINITY || d->high < INFINITY)
-            clamp(d, f.rows * f.columns, acc);
-        CN__UNROLL
-        for (int r = 0; r < f.rows; r++)
-            if (r < d->rows)
-                store_row(d, f, d->out[r] + m * d->out_step + c, d->columns - m,
-                          acc + r * f.columns);
+        for (int t = 0; t < f.lines * f.taps; t++) {
+            w[t] = cn__load(weights + t * CN__LANES);
+            CN__KEEP(w[t]);
+        }
+        for (; at.m < end; next_tile(d, f, &at)) {
+            CN__UNROLL
+            for (int i = 0; i < f.rows * f.columns; i++)
+                acc[i] = start;
+            if (f.lines > 0)
+                add_square(d, f, w, &at, acc);
+            else
+                add_lines(d, f, weights, &at, acc);
+            if (d->low > -INFINITY || d->high < INFINITY)
+                clamp(d, f.rows * f.columns, acc);
+            CN__UNROLL
+            for (int r = 0; r < f.rows; r++)
+                if (r < d->rows)
+                    store_row(d, f, d->out[r] + at.out, d->columns - at.m, acc + r * f.columns);
+        }
+        weights += d->lines * d->taps * CN__LANES;
     }
 }
 

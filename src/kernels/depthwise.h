@@ -14,6 +14,7 @@ enum {
     most_positions = 16,
     most_taps = 7,
     most_cells = 16,
+    most_lines = 10,
     few_channels = 4 * CN__LANES
 };
 
@@ -49,20 +50,48 @@ ALWAYS cn__v load_cell(const cn__depthwise *d, const form f, const float *line, 
     return f.place == narrow ? load_some(from, d->channels, d->in_end) : cn__load(from);
 }
 
-/* The cells that neighbouring taps of all columns meet. */
-ALWAYS void load_cells(const cn__depthwise *d, const form f, const float *line, int64_t m,
-                       int64_t c, cn__v *x)
+/* Where a tile stands: its first column, its vector of channels, and that place in a line of the
+ * input and in a row of the output. */
+typedef struct spot {
+    int64_t m, c, in, out;
+} spot;
+
+ALWAYS spot at_column(const cn__depthwise *d, int64_t m, int64_t c)
 {
-    int64_t first = d->first + m * d->step;
-    const float *from = line + first * d->cell + c;
+    return (spot){m, c, (d->first + m * d->step) * d->cell + c, m * d->out_step + c};
+}
+
+ALWAYS void next_tile(const cn__depthwise *d, const form f, spot *at)
+{
+    at->m += f.columns;
+    at->in += f.columns * d->step * d->cell;
+    at->out += f.columns * d->out_step;
+}
+
+/* The cells that neighbouring taps of all columns meet, the first one at `from`. */
+ALWAYS void load_inner(const cn__depthwise *d, const form f, const float *from, cn__v *x)
+{
     CN__UNROLL
-    for (int j = 0; j < (f.columns - 1) * f.step + f.taps; j++, from += d->cell) {
-        if (f.place == inner) {
+    for (int j = 0; j < (f.columns - 1) * f.step + f.taps; j++) {
+        if (j % 4 == 0) {
+            from += j > 0 ? 4 * d->cell : 0;
             CN__KEEP_POINTER(from);
-            x[j] = cn__load(from);
-        } else {
-            x[j] = load_cell(d, f, line, first + j, c);
         }
+        x[j] = cn__load(from + j % 4 * d->cell);
+        CN__KEEP(x[j]);
+    }
+}
+
+ALWAYS void load_cells(const cn__depthwise *d, const form f, const float *line, const spot *at,
+                       cn__v *x)
+{
+    if (f.place == inner) {
+        load_inner(d, f, line + at->in, x);
+        return;
+    }
+    CN__UNROLL
+    for (int j = 0; j < (f.columns - 1) * f.step + f.taps; j++) {
+        x[j] = load_cell(d, f, line, d->first + at->m * d->step + j, at->c);
         CN__KEEP(x[j]);
     }
 }
@@ -91,6 +120,37 @@ ALWAYS int lines_of(const form f)
 ALWAYS bool reads(const form f, int i, int r)
 {
     return i >= r * f.down && i < r * f.down + f.lines;
+}
+
+/* Square tiles inside: what they read and write, each line and row by a pointer that stays in its
+ * register from vector to vector. */
+typedef struct stand {
+    const float *line[most_lines];
+    float *row[pitch];
+    unsigned missing; /* bit i: line i lies outside */
+} stand;
+
+ALWAYS stand stand_at(const cn__depthwise *d, const form f, int64_t m)
+{
+    stand p = {.missing = 0};
+    for (int i = 0; i < lines_of(f); i++) {
+        const float *line = line_of(d, f, i);
+        p.missing |= (unsigned)(line == NULL) << i;
+        p.line[i] = (line == NULL ? d->out[0] : line) + (d->first + m * d->step) * d->cell;
+    }
+    for (int r = 0; r < f.rows; r++)
+        p.row[r] = d->out[r < d->rows ? r : 0] + m * d->out_step;
+    return p;
+}
+
+ALWAYS void move(const form f, stand *p, int64_t in, int64_t out)
+{
+    CN__UNROLL
+    for (int i = 0; i < lines_of(f); i++)
+        p->line[i] += in;
+    CN__UNROLL
+    for (int r = 0; r < f.rows; r++)
+        p->row[r] += out;
 }
 
 /* The forms: lines, taps, down, step, rows, columns. The last one is for all the rest. */
@@ -126,25 +186,59 @@ ALWAYS bool reads(const form f, int i, int r)
 #endif
 
 /* A file that includes this defines
- *     pass(d, f, first, end, v)
- * the tiles of form f from column `first` to `end`, for the v-th vector of channels; DEFINE_PASS
- * makes of it a function for each form and place. Few channels: all tiles for one vector after the
- * other; many: a tile for all vectors, which reads memory in its order. */
+ *     pass(d, f, first, end)
+ * the tiles of form f from column `first` to `end`, for one vector of channels after the other, and
+ *     step(d, f, p, c, weights)
+ * a square tile inside for the vector of channels that begins at c. DEFINE_PASS makes of them a
+ * function for each form and place. Few channels: all tiles for one vector after the other; many: a
+ * tile for all vectors, which reads memory in its order. */
 typedef void (*tiles)(const cn__depthwise *d, int64_t first, int64_t end);
 typedef struct variant {
     form form;
     tiles inner, edge;
 } variant;
 
+ALWAYS void pass(const cn__depthwise *d, const form f, int64_t first, int64_t end);
+ALWAYS void step(const cn__depthwise *d, const form f, stand *p, int64_t c, float *weights);
+
+ALWAYS void run_inner(const cn__depthwise *d, const form f, int64_t first, int64_t end)
+{
+    stand p = stand_at(d, f, first);
+    for (int64_t m = first; m < end; m += f.columns) {
+        float *weights = d->weights;
+        for (int64_t c = 0; c < d->channels; c += CN__LANES) {
+            int64_t back = c + CN__LANES - d->channels;
+            if (back > 0) {
+                move(f, &p, -back, -back);
+                c -= back;
+            }
+            step(d, f, &p, c, weights);
+            move(f, &p, CN__LANES, CN__LANES);
+            weights += f.lines * f.taps * CN__LANES;
+            CN__KEEP_POINTER(weights);
+        }
+        move(f, &p, f.columns * d->step * d->cell - d->channels,
+             f.columns * d->out_step - d->channels);
+    }
+}
+
+ALWAYS void run_tiles(const cn__depthwise *d, const form f, int64_t first, int64_t end)
+{
+    if (f.lines > 0 && f.place == inner && d->channels > CN__LANES) {
+        run_inner(d, f, first, end);
+        return;
+    }
+    int64_t at_once = d->channels <= few_channels ? end - first : f.columns;
+    for (int64_t m = first; m < end; m += at_once)
+        pass(d, f, m, m + at_once);
+}
+
 #define DEFINE_TILES(name, place, ...)                                                             \
     static void name(const cn__depthwise *d, int64_t first, int64_t end)                           \
     {                                                                                              \
         const cn__depthwise own = *d; /* stores cannot change it: it stays in registers */         \
         const form f = {__VA_ARGS__, place};                                                       \
-        int64_t at_once = own.channels <= few_channels ? end - first : f.columns;                  \
-        for (int64_t m = first; m < end; m += at_once)                                             \
-            for (int64_t v = 0; v * CN__LANES < own.channels; v++)                                 \
-                pass(&own, f, m, m + at_once, v);                                                  \
+        run_tiles(&own, f, first, end);                                                            \
     }
 #define NAME(place, lines, taps, down, step) place##_##lines##_##taps##_##down##_##step
 #define DEFINE_FORM(lines, taps, down, step, ...)                                                  \
