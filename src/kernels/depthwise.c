@@ -96,7 +96,7 @@ ALWAYS void store_row(const cn__depthwise *d, const form f, float *out, int64_t 
 {
     CN__UNROLL
     for (int p = 0; p < f.columns; p++, out += d->out_step) {
-        if (f.place != inner && p >= columns)
+        if (f.place > inner && p >= columns)
             return;
         if (f.place == narrow)
             store_some(out, acc[p], d->channels);
@@ -120,7 +120,7 @@ ALWAYS void step(const cn__depthwise *d, const form f, stand *p, int64_t c, floa
     CN__UNROLL
     for (int i = 0; i < lines_of(f); i++) {
         CN__KEEP_POINTER(p->line[i]);
-        if (p->missing >> i & 1)
+        if (f.place != whole && line_of(d, f, i) == NULL)
             continue;
         load_inner(d, f, p->line[i], x);
         add_line_of_square(f, i, x, w, acc);
@@ -130,7 +130,7 @@ ALWAYS void step(const cn__depthwise *d, const form f, stand *p, int64_t c, floa
     CN__UNROLL
     for (int r = 0; r < f.rows; r++) {
         CN__KEEP_POINTER(p->row[r]);
-        if (r < d->rows)
+        if (f.place == whole || r < d->rows)
             store_row(d, f, p->row[r], 0, acc + r * f.columns);
     }
 }

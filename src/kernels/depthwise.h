@@ -18,8 +18,9 @@ enum {
     few_channels = 4 * CN__LANES
 };
 
-/* What a tile has to look at: nothing; whether cells lie inside; and whether vectors do. */
-typedef enum place { inner, edge, narrow } place;
+/* What a tile has to look at: nothing; whether lines and rows are there; whether cells lie inside
+ * as well; and whether vectors do. */
+typedef enum place { whole, inner, edge, narrow } place;
 
 /* What is known of a tile when it is compiled: lines and taps of weights, the steps from row to row
  * and from column to column, 0 if they may be any; rows and columns; its place. */
@@ -44,7 +45,7 @@ static inline cn__v load_some(const float *from, int64_t count, const float *end
 ALWAYS cn__v load_cell(const cn__depthwise *d, const form f, const float *line, int64_t cell,
                        int64_t c)
 {
-    if (f.place != inner && (cell < 0 || cell >= d->width))
+    if (f.place > inner && (cell < 0 || cell >= d->width))
         return (cn__v){0};
     const float *from = line + cell * d->cell + c;
     return f.place == narrow ? load_some(from, d->channels, d->in_end) : cn__load(from);
@@ -85,7 +86,7 @@ ALWAYS void load_inner(const cn__depthwise *d, const form f, const float *from, 
 ALWAYS void load_cells(const cn__depthwise *d, const form f, const float *line, const spot *at,
                        cn__v *x)
 {
-    if (f.place == inner) {
+    if (f.place <= inner) {
         load_inner(d, f, line + at->in, x);
         return;
     }
@@ -127,20 +128,26 @@ ALWAYS bool reads(const form f, int i, int r)
 typedef struct stand {
     const float *line[most_lines];
     float *row[pitch];
-    unsigned missing; /* bit i: line i lies outside */
 } stand;
 
 ALWAYS stand stand_at(const cn__depthwise *d, const form f, int64_t m)
 {
-    stand p = {.missing = 0};
+    stand p;
     for (int i = 0; i < lines_of(f); i++) {
         const float *line = line_of(d, f, i);
-        p.missing |= (unsigned)(line == NULL) << i;
         p.line[i] = (line == NULL ? d->out[0] : line) + (d->first + m * d->step) * d->cell;
     }
     for (int r = 0; r < f.rows; r++)
         p.row[r] = d->out[r < d->rows ? r : 0] + m * d->out_step;
     return p;
+}
+
+ALWAYS bool is_whole(const cn__depthwise *d, const form f)
+{
+    bool all = d->rows >= f.rows;
+    for (int i = 0; i < lines_of(f); i++)
+        all = all && line_of(d, f, i) != NULL;
+    return all;
 }
 
 ALWAYS void move(const form f, stand *p, int64_t in, int64_t out)
@@ -224,8 +231,12 @@ ALWAYS void run_inner(const cn__depthwise *d, const form f, int64_t first, int64
 
 ALWAYS void run_tiles(const cn__depthwise *d, const form f, int64_t first, int64_t end)
 {
+    const form all = {f.lines, f.taps, f.down, f.step, f.rows, f.columns, whole};
     if (f.lines > 0 && f.place == inner && d->channels > CN__LANES) {
-        run_inner(d, f, first, end);
+        if (is_whole(d, f))
+            run_inner(d, all, first, end);
+        else
+            run_inner(d, f, first, end);
         return;
     }
     int64_t at_once = d->channels <= few_channels ? end - first : f.columns;

@@ -8,7 +8,7 @@ ALWAYS void load_gradient(const cn__depthwise *d, const form f, const spot *at, 
     for (int i = 0; i < f.rows * f.columns; i++) {
         int64_t r = i / f.columns, p = i % f.columns;
         g[i] = (cn__v){0};
-        if (r >= d->rows || (f.place != inner && at->m + p >= d->columns))
+        if (r >= d->rows || (f.place > inner && at->m + p >= d->columns))
             continue;
         const float *from = d->out[r] + at->out + p * d->out_step;
         g[i] =
@@ -49,7 +49,8 @@ ALWAYS void load_rows(const cn__depthwise *d, const form f, stand *p, cn__v *g)
         CN__UNROLL
         for (int m = 0; m < f.columns; m++) {
             cn__v *to = &g[r * f.columns + m];
-            *to = r < d->rows ? cn__load(p->row[r] + m * d->out_step) : (cn__v){0};
+            *to = f.place == whole || r < d->rows ? cn__load(p->row[r] + m * d->out_step)
+                                                  : (cn__v){0};
             CN__KEEP(*to);
         }
     }
@@ -66,7 +67,7 @@ ALWAYS void step(const cn__depthwise *d, const form f, stand *p, int64_t c, floa
     CN__UNROLL
     for (int i = 0; i < lines_of(f); i++) {
         CN__KEEP_POINTER(p->line[i]);
-        if (p->missing >> i & 1)
+        if (f.place != whole && line_of(d, f, i) == NULL)
             continue;
         load_inner(d, f, p->line[i], x);
         sum_line_of_square(f, i, x, g, sum);
