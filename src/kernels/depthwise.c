@@ -12,26 +12,13 @@ static void store_some(float *to, cn__v value, int64_t count)
 }
 
 /* What the cells of line i add to the positions. */
-ALWAYS void add_line_of_square(const form f, int i, const cn__v *x, const cn__v *w, cn__v *acc)
+ALWAYS void add_square_line(const form f, int i, const cn__v *x, const cn__v *w, cn__v *acc)
 {
     CN__UNROLL
     for (int n = 0; n < f.taps * f.rows * f.columns; n++) {
         int t = n / (f.rows * f.columns), r = n / f.columns % f.rows, p = n % f.columns;
         if (reads(f, i, r))
             acc[r * f.columns + p] += x[p * f.step + t] * w[(i - r * f.down) * f.taps + t];
-    }
-}
-
-ALWAYS void add_square(const cn__depthwise *d, const form f, const cn__v *w, const spot *at,
-                       cn__v *acc)
-{
-    cn__v x[most_cells];
-    CN__UNROLL
-    for (int i = 0; i < lines_of(f); i++) {
-        if (line_of(d, f, i) == NULL)
-            continue;
-        load_cells(d, f, line_of(d, f, i), at, x);
-        add_line_of_square(f, i, x, w, acc);
     }
 }
 
@@ -83,6 +70,8 @@ ALWAYS void add_lines(const cn__depthwise *d, const form f, const float *weights
 
 ALWAYS void clamp(const cn__depthwise *d, const int count, cn__v *acc)
 {
+    if (!(d->low > -INFINITY || d->high < INFINITY))
+        return;
     cn__v low = cn__splat(d->low), high = cn__splat(d->high);
     CN__UNROLL
     for (int i = 0; i < count; i++) {
@@ -105,67 +94,64 @@ ALWAYS void store_row(const cn__depthwise *d, const form f, float *out, int64_t 
     }
 }
 
-ALWAYS void step(const cn__depthwise *d, const form f, stand *p, int64_t c, float *weights)
+ALWAYS cn__v start_of(const cn__depthwise *d, const form f, int64_t c)
+{
+    if (d->start == NULL)
+        return (cn__v){0};
+    return f.place == narrow ? load_some(d->start, d->channels, d->start + d->channels)
+                             : cn__load(d->start + c);
+}
+
+ALWAYS void begin(const form f, cn__v start, cn__v *acc)
+{
+    CN__UNROLL
+    for (int i = 0; i < f.rows * f.columns; i++)
+        acc[i] = start;
+}
+
+ALWAYS void square(const cn__depthwise *d, const form f, stand *at, int64_t c, float *weights)
 {
     cn__v w[most_taps * most_taps], acc[most_positions], x[most_cells];
-    cn__v start = d->start != NULL ? cn__load(d->start + c) : (cn__v){0};
     CN__UNROLL
     for (int t = 0; t < f.lines * f.taps; t++) {
         w[t] = cn__load(weights + t * CN__LANES);
         CN__KEEP(w[t]);
     }
-    CN__UNROLL
-    for (int i = 0; i < f.rows * f.columns; i++)
-        acc[i] = start;
+    begin(f, start_of(d, f, c), acc);
     CN__UNROLL
     for (int i = 0; i < lines_of(f); i++) {
-        CN__KEEP_POINTER(p->line[i]);
+        CN__KEEP_POINTER(at->line[i]);
         if (f.place != whole && line_of(d, f, i) == NULL)
             continue;
-        load_inner(d, f, p->line[i], x);
-        add_line_of_square(f, i, x, w, acc);
+        load_stand(d, f, at, i, x);
+        add_square_line(f, i, x, w, acc);
     }
-    if (d->low > -INFINITY || d->high < INFINITY)
-        clamp(d, f.rows * f.columns, acc);
+    clamp(d, f.rows * f.columns, acc);
     CN__UNROLL
     for (int r = 0; r < f.rows; r++) {
-        CN__KEEP_POINTER(p->row[r]);
+        CN__KEEP_POINTER(at->row[r]);
         if (f.place == whole || r < d->rows)
-            store_row(d, f, p->row[r], 0, acc + r * f.columns);
+            store_row(d, f, at->row[r], at->left, acc + r * f.columns);
     }
 }
 
-/* The tiles from column `first` to `end`. */
+/* The other tiles from column `first` to `end`. */
 ALWAYS void pass(const cn__depthwise *d, const form f, int64_t first, int64_t end)
 {
     const float *weights = d->weights;
-    for (int64_t v = 0; v * CN__LANES < d->channels; v++) {
+    for (int64_t v = 0; v * CN__LANES < d->channels;
+         v++, weights += d->lines * d->taps * CN__LANES) {
         spot at = at_column(d, first, channel_of(d, f, v));
-        cn__v w[most_taps * most_taps], acc[most_positions], start = {0};
-        if (d->start != NULL)
-            start = f.place == narrow ? load_some(d->start, d->channels, d->start + d->channels)
-                                      : cn__load(d->start + at.c);
-        CN__UNROLL
-        for (int t = 0; t < f.lines * f.taps; t++) {
-            w[t] = cn__load(weights + t * CN__LANES);
-            CN__KEEP(w[t]);
-        }
+        cn__v acc[most_positions], start = start_of(d, f, at.c);
         for (; at.m < end; next_tile(d, f, &at)) {
-            CN__UNROLL
-            for (int i = 0; i < f.rows * f.columns; i++)
-                acc[i] = start;
-            if (f.lines > 0)
-                add_square(d, f, w, &at, acc);
-            else
-                add_lines(d, f, weights, &at, acc);
-            if (d->low > -INFINITY || d->high < INFINITY)
-                clamp(d, f.rows * f.columns, acc);
+            begin(f, start, acc);
+            add_lines(d, f, weights, &at, acc);
+            clamp(d, f.rows * f.columns, acc);
             CN__UNROLL
             for (int r = 0; r < f.rows; r++)
                 if (r < d->rows)
                     store_row(d, f, d->out[r] + at.out, d->columns - at.m, acc + r * f.columns);
         }
-        weights += d->lines * d->taps * CN__LANES;
     }
 }
 

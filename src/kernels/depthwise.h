@@ -123,23 +123,39 @@ ALWAYS bool reads(const form f, int i, int r)
     return i >= r * f.down && i < r * f.down + f.lines;
 }
 
-/* Square tiles inside: what they read and write, each line and row by a pointer that stays in its
- * register from vector to vector. */
+/* Where a square tile stands for one vector of channels: each line that it reads and row that it
+ * writes has a pointer that stays in its register from vector to vector, and tile to tile. */
 typedef struct stand {
     const float *line[most_lines];
     float *row[pitch];
+    int64_t cell, left; /* the first cell; the columns from here to the end of the output */
 } stand;
 
 ALWAYS stand stand_at(const cn__depthwise *d, const form f, int64_t m)
 {
-    stand p;
+    stand p = {.cell = d->first + m * d->step, .left = d->columns - m};
     for (int i = 0; i < lines_of(f); i++) {
         const float *line = line_of(d, f, i);
-        p.line[i] = (line == NULL ? d->out[0] : line) + (d->first + m * d->step) * d->cell;
+        p.line[i] = (line == NULL ? d->out[0] : line) + p.cell * d->cell;
     }
     for (int r = 0; r < f.rows; r++)
         p.row[r] = d->out[r < d->rows ? r : 0] + m * d->out_step;
     return p;
+}
+
+ALWAYS void load_stand(const cn__depthwise *d, const form f, const stand *p, int i, cn__v *x)
+{
+    const float *from = p->line[i];
+    if (f.place <= inner) {
+        load_inner(d, f, from, x);
+        return;
+    }
+    CN__UNROLL
+    for (int j = 0; j < (f.columns - 1) * f.step + f.taps; j++) {
+        bool inside = p->cell + j >= 0 && p->cell + j < d->width;
+        x[j] = inside ? cn__load(from + j * d->cell) : (cn__v){0};
+        CN__KEEP(x[j]);
+    }
 }
 
 ALWAYS bool is_whole(const cn__depthwise *d, const form f)
@@ -193,12 +209,11 @@ ALWAYS void move(const form f, stand *p, int64_t in, int64_t out)
 #endif
 
 /* A file that includes this defines
+ *     square(d, f, at, c, weights)
+ * the square tile that stands there for the vector of channels that begins at c, and
  *     pass(d, f, first, end)
- * the tiles of form f from column `first` to `end`, for one vector of channels after the other, and
- *     step(d, f, p, c, weights)
- * a square tile inside for the vector of channels that begins at c. DEFINE_PASS makes of them a
- * function for each form and place. Few channels: all tiles for one vector after the other; many: a
- * tile for all vectors, which reads memory in its order. */
+ * the other tiles from column `first` to `end`, for one vector of channels after the other;
+ * DEFINE_PASS makes of them a function for each form and place. */
 typedef void (*tiles)(const cn__depthwise *d, int64_t first, int64_t end);
 typedef struct variant {
     form form;
@@ -206,9 +221,10 @@ typedef struct variant {
 } variant;
 
 ALWAYS void pass(const cn__depthwise *d, const form f, int64_t first, int64_t end);
-ALWAYS void step(const cn__depthwise *d, const form f, stand *p, int64_t c, float *weights);
+ALWAYS void square(const cn__depthwise *d, const form f, stand *at, int64_t c, float *weights);
 
-ALWAYS void run_inner(const cn__depthwise *d, const form f, int64_t first, int64_t end)
+/* Square tiles: one for all vectors before the next, so that memory is read in its order. */
+ALWAYS void run_squares(const cn__depthwise *d, const form f, int64_t first, int64_t end)
 {
     stand p = stand_at(d, f, first);
     for (int64_t m = first; m < end; m += f.columns) {
@@ -219,24 +235,27 @@ ALWAYS void run_inner(const cn__depthwise *d, const form f, int64_t first, int64
                 move(f, &p, -back, -back);
                 c -= back;
             }
-            step(d, f, &p, c, weights);
+            square(d, f, &p, c, weights);
             move(f, &p, CN__LANES, CN__LANES);
             weights += f.lines * f.taps * CN__LANES;
             CN__KEEP_POINTER(weights);
         }
         move(f, &p, f.columns * d->step * d->cell - d->channels,
              f.columns * d->out_step - d->channels);
+        p.cell += f.columns * d->step;
+        p.left -= f.columns;
     }
 }
 
+/* Of the other tiles, with few channels all for one vector before the next. */
 ALWAYS void run_tiles(const cn__depthwise *d, const form f, int64_t first, int64_t end)
 {
     const form all = {f.lines, f.taps, f.down, f.step, f.rows, f.columns, whole};
-    if (f.lines > 0 && f.place == inner && d->channels > CN__LANES) {
-        if (is_whole(d, f))
-            run_inner(d, all, first, end);
+    if (f.lines > 0) {
+        if (f.place == inner && is_whole(d, f))
+            run_squares(d, all, first, end);
         else
-            run_inner(d, f, first, end);
+            run_squares(d, f, first, end);
         return;
     }
     int64_t at_once = d->channels <= few_channels ? end - first : f.columns;

@@ -18,7 +18,7 @@ ALWAYS void load_gradient(const cn__depthwise *d, const form f, const spot *at, 
 }
 
 /* What the cells of line i add to the sums. */
-ALWAYS void sum_line_of_square(const form f, int i, const cn__v *x, const cn__v *g, cn__v *sum)
+ALWAYS void sum_square_line(const form f, int i, const cn__v *x, const cn__v *g, cn__v *sum)
 {
     CN__UNROLL
     for (int n = 0; n < f.columns * f.rows * f.taps; n++) {
@@ -28,49 +28,36 @@ ALWAYS void sum_line_of_square(const form f, int i, const cn__v *x, const cn__v 
     }
 }
 
-ALWAYS void sum_square(const cn__depthwise *d, const form f, const spot *at, const cn__v *g,
-                       cn__v *sum)
-{
-    cn__v x[most_cells];
-    CN__UNROLL
-    for (int i = 0; i < lines_of(f); i++) {
-        if (line_of(d, f, i) == NULL)
-            continue;
-        load_cells(d, f, line_of(d, f, i), at, x);
-        sum_line_of_square(f, i, x, g, sum);
-    }
-}
-
-ALWAYS void load_rows(const cn__depthwise *d, const form f, stand *p, cn__v *g)
+ALWAYS void load_rows(const cn__depthwise *d, const form f, stand *at, cn__v *g)
 {
     CN__UNROLL
     for (int r = 0; r < f.rows; r++) {
-        CN__KEEP_POINTER(p->row[r]);
+        CN__KEEP_POINTER(at->row[r]);
         CN__UNROLL
         for (int m = 0; m < f.columns; m++) {
             cn__v *to = &g[r * f.columns + m];
-            *to = f.place == whole || r < d->rows ? cn__load(p->row[r] + m * d->out_step)
-                                                  : (cn__v){0};
+            bool there = r < d->rows && (f.place <= inner || m < at->left);
+            *to = f.place == whole || there ? cn__load(at->row[r] + m * d->out_step) : (cn__v){0};
             CN__KEEP(*to);
         }
     }
 }
 
-ALWAYS void step(const cn__depthwise *d, const form f, stand *p, int64_t c, float *sums)
+ALWAYS void square(const cn__depthwise *d, const form f, stand *at, int64_t c, float *sums)
 {
     (void)c;
     cn__v sum[most_taps * most_taps], g[most_positions], x[most_cells];
     CN__UNROLL
     for (int t = 0; t < f.lines * f.taps; t++)
         sum[t] = cn__load(sums + t * CN__LANES);
-    load_rows(d, f, p, g);
+    load_rows(d, f, at, g);
     CN__UNROLL
     for (int i = 0; i < lines_of(f); i++) {
-        CN__KEEP_POINTER(p->line[i]);
+        CN__KEEP_POINTER(at->line[i]);
         if (f.place != whole && line_of(d, f, i) == NULL)
             continue;
-        load_inner(d, f, p->line[i], x);
-        sum_line_of_square(f, i, x, g, sum);
+        load_stand(d, f, at, i, x);
+        sum_square_line(f, i, x, g, sum);
     }
     CN__UNROLL
     for (int t = 0; t < f.lines * f.taps; t++)
@@ -124,31 +111,21 @@ ALWAYS void sum_taps(const cn__depthwise *d, const form f, const float *const *l
     }
 }
 
-/* The tiles from column `first` to `end`. */
+/* The other tiles from column `first` to `end`. */
 ALWAYS void pass(const cn__depthwise *d, const form f, int64_t first, int64_t end)
 {
     int64_t line = d->taps * CN__LANES;
     float *sums = d->weights;
-    for (int64_t v = 0; v * CN__LANES < d->channels; v++, sums += d->lines * line) {
-        spot at = at_column(d, first, channel_of(d, f, v));
-        cn__v sum[most_taps * most_taps], g[most_positions];
-        CN__UNROLL
-        for (int t = 0; t < f.lines * f.taps; t++)
-            sum[t] = cn__load(sums + t * CN__LANES);
-        for (; at.m < end; next_tile(d, f, &at)) {
+    for (int64_t v = 0; v * CN__LANES < d->channels; v++, sums += d->lines * line)
+        for (spot at = at_column(d, first, channel_of(d, f, v)); at.m < end; next_tile(d, f, &at)) {
+            cn__v g[most_positions];
             load_gradient(d, f, &at, g);
-            if (f.lines > 0)
-                sum_square(d, f, &at, g, sum);
-            for (int64_t l = 0; f.lines == 0 && l < d->lines; l++)
+            for (int64_t l = 0; l < d->lines; l++)
                 if (f.taps > 0)
                     sum_line(d, f, d->in + l * pitch, sums + l * line, &at, g);
                 else
                     sum_taps(d, f, d->in + l * pitch, sums + l * line, &at, g);
         }
-        CN__UNROLL
-        for (int t = 0; t < f.lines * f.taps; t++)
-            cn__store(sums + t * CN__LANES, sum[t]);
-    }
 }
 
 DEFINE_PASS
