@@ -318,6 +318,8 @@ void cn__depthwise_run(const cn_conv_plan *plan, const float *in, const float *p
 
 /* ---- kernel gradients ---- */
 
+enum { sum_parts = 16 };
+
 /* Every task has sums of its own. */
 static void gradient_task(void *opaque, size_t task)
 {
@@ -344,19 +346,27 @@ static void add_sums(const context *c, const float *sums, int64_t merge, int64_t
     }
 }
 
-/* The sums of all tasks, in their order. */
-static void sum_task(void *opaque, size_t tap)
+/* Adds a part of the sums of all tasks, in their order, to those of the first. */
+static void sum_task(void *opaque, size_t part)
+{
+    const context *c = opaque;
+    int64_t sums = c->d->sums, floats = cn__ceil_div(sums, sum_parts);
+    int64_t first = cn__min(sums, (int64_t)part * floats);
+    for (int64_t task = 1; task < c->plan->tasks; task++)
+        c->plan->kernels->add_scaled(1, c->weights + task * sums + first, c->weights + first,
+                                     cn__min(floats, sums - first));
+}
+
+/* The kernel's tap of them, by channels. */
+static void unpack_task(void *opaque, size_t tap)
 {
     const context *c = opaque;
     int64_t channels = c->d->conv.out_channels;
     float *kernel = c->kernel + (int64_t)tap * channels;
     memset(kernel, 0, (size_t)channels * sizeof *kernel);
-    for (int64_t task = 0; task < c->plan->tasks; task++) {
-        const float *sums = c->weights + task * c->d->sums;
-        add_sums(c, sums + c->d->weights->packed, 1, (int64_t)tap, kernel);
-        if (c->d->merge > 1)
-            add_sums(c, sums + c->d->weights->merged, c->d->merge, (int64_t)tap, kernel);
-    }
+    add_sums(c, c->weights + c->d->weights->packed, 1, (int64_t)tap, kernel);
+    if (c->d->merge > 1)
+        add_sums(c, c->weights + c->d->weights->merged, c->d->merge, (int64_t)tap, kernel);
 }
 
 void cn__depthwise_kernel_gradient(const cn_conv_plan *plan, const float *in,
@@ -377,5 +387,6 @@ void cn__depthwise_kernel_gradient(const cn_conv_plan *plan, const float *in,
         }
         cn__pool_run(pool, gradient_task, &c, (size_t)plan->tasks);
     }
-    cn__pool_run(pool, sum_task, &c, (size_t)taps_of(d->weights));
+    cn__pool_run(pool, sum_task, &c, sum_parts);
+    cn__pool_run(pool, unpack_task, &c, (size_t)taps_of(d->weights));
 }
