@@ -15,10 +15,13 @@ static void store_some(float *to, cn__v value, int64_t count)
 ALWAYS void add_square_line(const form f, int i, const cn__v *x, const cn__v *w, cn__v *acc)
 {
     CN__UNROLL
-    for (int n = 0; n < f.taps * f.rows * f.columns; n++) {
-        int t = n / (f.rows * f.columns), r = n / f.columns % f.rows, p = n % f.columns;
-        if (reads(f, i, r))
-            acc[r * f.columns + p] += x[p * f.step + t] * w[(i - r * f.down) * f.taps + t];
+    for (int t = 0; t < f.taps; t++) {
+        CN__UNROLL
+        for (int n = 0; n < f.rows * f.columns; n++) {
+            int r = n / f.columns, p = n % f.columns;
+            if (reads(f, i, r))
+                acc[n] += x[p * f.step + t] * w[(i - r * f.down) * f.taps + t];
+        }
     }
 }
 

@@ -21,10 +21,13 @@ ALWAYS void load_gradient(const cn__depthwise *d, const form f, const spot *at, 
 ALWAYS void sum_square_line(const form f, int i, const cn__v *x, const cn__v *g, cn__v *sum)
 {
     CN__UNROLL
-    for (int n = 0; n < f.columns * f.rows * f.taps; n++) {
-        int p = n / (f.rows * f.taps), r = n / f.taps % f.rows, t = n % f.taps;
-        if (reads(f, i, r))
-            sum[(i - r * f.down) * f.taps + t] += x[p * f.step + t] * g[r * f.columns + p];
+    for (int p = 0; p < f.columns; p++) {
+        CN__UNROLL
+        for (int n = 0; n < f.rows * f.taps; n++) {
+            int r = n / f.taps, t = n % f.taps;
+            if (reads(f, i, r))
+                sum[(i - r * f.down) * f.taps + t] += x[p * f.step + t] * g[r * f.columns + p];
+        }
     }
 }
 
