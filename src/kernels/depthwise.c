@@ -11,16 +11,17 @@ static void store_some(float *to, cn__v value, int64_t count)
         to[i] = some[i];
 }
 
-/* What the cells of line i add to the positions. */
+/* What the cells of line i add to the positions; weights and positions are [..][phases]. */
 ALWAYS void add_square_line(const form f, int i, const cn__v *x, const cn__v *w, cn__v *acc)
 {
     CN__UNROLL
-    for (int t = 0; t < f.taps; t++) {
+    for (int t = 0; t < f.taps * f.phases; t++) {
         CN__UNROLL
         for (int n = 0; n < f.rows * f.columns; n++) {
-            int r = n / f.columns, p = n % f.columns;
+            int r = n / f.columns, p = n % f.columns, phase = t % f.phases;
+            int cell = p * f.step + t / f.phases + phase * f.shift;
             if (reads(f, i, r))
-                acc[n] += x[p * f.step + t] * w[(i - r * f.down) * f.taps + t];
+                acc[n * f.phases + phase] += x[cell] * w[(i - r * f.down) * f.taps * f.phases + t];
         }
     }
 }
@@ -87,8 +88,8 @@ ALWAYS void store_row(const cn__depthwise *d, const form f, float *out, int64_t 
                       const cn__v *acc)
 {
     CN__UNROLL
-    for (int p = 0; p < f.columns; p++, out += d->out_step) {
-        if (f.place > inner && p >= columns)
+    for (int p = 0; p < f.columns * f.phases; p++, out += d->out_step) {
+        if (f.place > inner && p >= columns * f.phases)
             return;
         if (f.place == narrow)
             store_some(out, acc[p], d->channels);
@@ -108,7 +109,7 @@ ALWAYS cn__v start_of(const cn__depthwise *d, const form f, int64_t c)
 ALWAYS void begin(const form f, cn__v start, cn__v *acc)
 {
     CN__UNROLL
-    for (int i = 0; i < f.rows * f.columns; i++)
+    for (int i = 0; i < f.rows * f.columns * f.phases; i++)
         acc[i] = start;
 }
 
@@ -116,8 +117,9 @@ ALWAYS void square(const cn__depthwise *d, const form f, stand *at, int64_t c, f
 {
     cn__v w[most_taps * most_taps], acc[most_positions], x[most_cells];
     CN__UNROLL
-    for (int t = 0; t < f.lines * f.taps; t++) {
-        w[t] = cn__load(weights + t * CN__LANES);
+    for (int t = 0; t < f.lines * f.taps * f.phases; t++) {
+        const float *phase = t % f.phases == 0 ? weights : weights + d->pair;
+        w[t] = cn__load(phase + t / f.phases * CN__LANES);
         CN__KEEP(w[t]);
     }
     begin(f, start_of(d, f, c), acc);
@@ -129,12 +131,12 @@ ALWAYS void square(const cn__depthwise *d, const form f, stand *at, int64_t c, f
         load_stand(d, f, at, i, x);
         add_square_line(f, i, x, w, acc);
     }
-    clamp(d, f.rows * f.columns, acc);
+    clamp(d, f.rows * f.columns * f.phases, acc);
     CN__UNROLL
     for (int r = 0; r < f.rows; r++) {
         CN__KEEP_POINTER(at->row[r]);
         if (f.place == whole || r < d->rows)
-            store_row(d, f, at->row[r], at->left, acc + r * f.columns);
+            store_row(d, f, at->row[r], at->left, acc + r * f.columns * f.phases);
     }
 }
 
@@ -160,8 +162,70 @@ ALWAYS void pass(const cn__depthwise *d, const form f, int64_t first, int64_t en
 
 DEFINE_PASS
 
+/* ---- pairs of phases ---- */
+
+/* Lines, taps, down, step, rows, columns, shift. */
+#if CN__LANES == 16 || defined(__aarch64__)
+#define PAIRS(X)                                                                                   \
+    X(1, 1, 1, 1, 4, 2, 0)                                                                         \
+    X(1, 2, 1, 1, 4, 2, 0)                                                                         \
+    X(1, 2, 1, 1, 4, 2, 1)                                                                         \
+    X(2, 2, 1, 1, 4, 2, 0)                                                                         \
+    X(2, 2, 1, 1, 4, 2, 1)
+#else
+#define PAIRS(X)
+#endif
+#define PAIR_NAME(place, lines, taps, shift) pair_##place##_##lines##_##taps##_##shift
+#define DEFINE_PAIR(lines, taps, down, step, rows, columns, shift)                                 \
+    DEFINE_TILES(PAIR_NAME(inner, lines, taps, shift), lines, taps, down, step, rows, columns,     \
+                 inner, 2, shift)                                                                  \
+    DEFINE_TILES(PAIR_NAME(edge, lines, taps, shift), lines, taps, down, step, rows, columns,      \
+                 edge, 2, shift)
+#define PAIR(lines, taps, down, step, rows, columns, shift)                                        \
+    {{lines, taps, down, step, rows, columns, inner, 2, shift},                                    \
+     PAIR_NAME(inner, lines, taps, shift),                                                         \
+     PAIR_NAME(edge, lines, taps, shift)},
+PAIRS(DEFINE_PAIR)
+static const variant pairs[] = {PAIRS(PAIR){{0}, NULL, NULL}};
+
+/* NULL: none. */
+static const variant *pair_of(const cn__depthwise *d)
+{
+    if (d->channels < CN__LANES || d->gap != 1)
+        return NULL;
+    for (const variant *v = pairs; v->inner != NULL; v++) {
+        const form *f = &v->form;
+        if (f->lines == d->lines && f->down == d->square && f->taps == d->taps &&
+            f->step == d->step && f->shift == d->shift)
+            return v;
+    }
+    return NULL;
+}
+
+/* One phase of two by itself. */
+static void run_phase(const cn__depthwise *d, int phase)
+{
+    cn__depthwise one = *d;
+    float *out[pitch];
+    for (int64_t r = 0; r < d->rows; r++)
+        out[r] = d->out[r] + phase * d->out_step;
+    one.out = out;
+    one.out_step *= 2;
+    one.weights += phase * d->pair;
+    one.first += phase * d->shift;
+    one.shift = 0;
+    run_strips(&one, variant_of(&one, variants));
+}
+
 void CN__K(depthwise)(const cn__depthwise *depthwise);
 void CN__K(depthwise)(const cn__depthwise *depthwise)
 {
-    run_strips(depthwise, variants);
+    const variant *both = depthwise->pair != 0 ? pair_of(depthwise) : NULL;
+    if (depthwise->pair == 0)
+        run_strips(depthwise, variant_of(depthwise, variants));
+    else if (both != NULL)
+        run_strips(depthwise, both);
+    else
+        for (int phase = 0; phase < 2; phase++)
+            run_phase(depthwise, phase);
 }

@@ -23,10 +23,12 @@ enum {
 typedef enum place { whole, inner, edge, narrow } place;
 
 /* What is known of a tile when it is compiled: lines and taps of weights, the steps from row to row
- * and from column to column, 0 if they may be any; rows and columns; its place. */
+ * and from column to column, 0 if they may be any; rows and columns; its place; the phases that it
+ * has of each column, and how many cells the second one is further on. */
 typedef struct form {
     int lines, taps, down, step, rows, columns;
     place place;
+    int phases, shift;
 } form;
 
 #define ALWAYS static inline __attribute__((always_inline))
@@ -69,11 +71,16 @@ ALWAYS void next_tile(const cn__depthwise *d, const form f, spot *at)
     at->out += f.columns * d->out_step;
 }
 
+ALWAYS int cells_of(const form f)
+{
+    return (f.columns - 1) * f.step + f.taps + f.shift;
+}
+
 /* The cells that neighbouring taps of all columns meet, the first one at `from`. */
 ALWAYS void load_inner(const cn__depthwise *d, const form f, const float *from, cn__v *x)
 {
     CN__UNROLL
-    for (int j = 0; j < (f.columns - 1) * f.step + f.taps; j++) {
+    for (int j = 0; j < cells_of(f); j++) {
         if (j % 4 == 0) {
             from += j > 0 ? 4 * d->cell : 0;
             CN__KEEP_POINTER(from);
@@ -91,7 +98,7 @@ ALWAYS void load_cells(const cn__depthwise *d, const form f, const float *line, 
         return;
     }
     CN__UNROLL
-    for (int j = 0; j < (f.columns - 1) * f.step + f.taps; j++) {
+    for (int j = 0; j < cells_of(f); j++) {
         x[j] = load_cell(d, f, line, d->first + at->m * d->step + j, at->c);
         CN__KEEP(x[j]);
     }
@@ -139,7 +146,7 @@ ALWAYS stand stand_at(const cn__depthwise *d, const form f, int64_t m)
         p.line[i] = (line == NULL ? d->out[0] : line) + p.cell * d->cell;
     }
     for (int r = 0; r < f.rows; r++)
-        p.row[r] = d->out[r < d->rows ? r : 0] + m * d->out_step;
+        p.row[r] = d->out[r < d->rows ? r : 0] + m * f.phases * d->out_step;
     return p;
 }
 
@@ -151,7 +158,7 @@ ALWAYS void load_stand(const cn__depthwise *d, const form f, const stand *p, int
         return;
     }
     CN__UNROLL
-    for (int j = 0; j < (f.columns - 1) * f.step + f.taps; j++) {
+    for (int j = 0; j < cells_of(f); j++) {
         bool inside = p->cell + j >= 0 && p->cell + j < d->width;
         x[j] = inside ? cn__load(from + j * d->cell) : (cn__v){0};
         CN__KEEP(x[j]);
@@ -244,7 +251,7 @@ ALWAYS void run_squares(const cn__depthwise *d, const form f, int64_t first, int
             CN__KEEP_POINTER(weights);
         }
         move(f, &p, f.columns * d->step * d->cell - d->channels,
-             f.columns * d->out_step - d->channels);
+             f.columns * f.phases * d->out_step - d->channels);
         p.cell += f.columns * d->step;
         p.left -= f.columns;
     }
@@ -253,7 +260,7 @@ ALWAYS void run_squares(const cn__depthwise *d, const form f, int64_t first, int
 /* Of the other tiles, with few channels all for one vector before the next. */
 ALWAYS void run_tiles(const cn__depthwise *d, const form f, int64_t first, int64_t end)
 {
-    const form all = {f.lines, f.taps, f.down, f.step, f.rows, f.columns, whole};
+    const form all = {f.lines, f.taps, f.down, f.step, f.rows, f.columns, whole, f.phases, f.shift};
     if (f.lines > 0) {
         if (f.place == inner && is_whole(d, f))
             run_squares(d, all, first, end);
@@ -266,27 +273,28 @@ ALWAYS void run_tiles(const cn__depthwise *d, const form f, int64_t first, int64
         pass(d, f, m, m + at_once);
 }
 
-#define DEFINE_TILES(name, place, ...)                                                             \
+#define DEFINE_TILES(name, ...)                                                                    \
     static void name(const cn__depthwise *d, int64_t first, int64_t end)                           \
     {                                                                                              \
         const cn__depthwise own = *d; /* stores cannot change it: it stays in registers */         \
-        const form f = {__VA_ARGS__, place};                                                       \
+        const form f = {__VA_ARGS__};                                                              \
         run_tiles(&own, f, first, end);                                                            \
     }
 #define NAME(place, lines, taps, down, step) place##_##lines##_##taps##_##down##_##step
-#define DEFINE_FORM(lines, taps, down, step, ...)                                                  \
-    DEFINE_TILES(NAME(inner, lines, taps, down, step), inner, lines, taps, down, step,             \
-                 __VA_ARGS__)                                                                      \
-    DEFINE_TILES(NAME(edge, lines, taps, down, step), edge, lines, taps, down, step, __VA_ARGS__)
-#define VARIANT(lines, taps, down, step, ...)                                                      \
-    {{lines, taps, down, step, __VA_ARGS__, inner},                                                \
+#define DEFINE_FORM(lines, taps, down, step, rows, columns)                                        \
+    DEFINE_TILES(NAME(inner, lines, taps, down, step), lines, taps, down, step, rows, columns,     \
+                 inner, 1, 0)                                                                      \
+    DEFINE_TILES(NAME(edge, lines, taps, down, step), lines, taps, down, step, rows, columns,      \
+                 edge, 1, 0)
+#define VARIANT(lines, taps, down, step, rows, columns)                                            \
+    {{lines, taps, down, step, rows, columns, inner, 1, 0},                                        \
      NAME(inner, lines, taps, down, step),                                                         \
      NAME(edge, lines, taps, down, step)},
 /* The first one is for vectors that the channels do not fill. */
 #define DEFINE_PASS                                                                                \
     FORMS(DEFINE_FORM)                                                                             \
-    DEFINE_TILES(some_lanes, narrow, 0, 0, 0, 0, 4, 2)                                             \
-    static const variant variants[] = {{{0, 0, 0, 0, 4, 2, narrow}, some_lanes, some_lanes},       \
+    DEFINE_TILES(some_lanes, 0, 0, 0, 0, 4, 2, narrow, 1, 0)                                       \
+    static const variant variants[] = {{{0, 0, 0, 0, 4, 2, narrow, 1, 0}, some_lanes, some_lanes}, \
                                        FORMS(VARIANT)};
 
 static inline const variant *variant_of(const cn__depthwise *d, const variant *variants)
@@ -306,7 +314,7 @@ static inline const variant *variant_of(const cn__depthwise *d, const variant *v
 static inline void run_strip(const cn__depthwise *d, const variant *v)
 {
     int64_t columns = v->form.columns;
-    int64_t reach = (columns - 1) * d->step + (d->taps - 1) * d->gap;
+    int64_t reach = (columns - 1) * d->step + (d->taps - 1) * d->gap + d->shift;
     for (int64_t m = 0, end; m < d->columns; m = end) {
         int64_t first = d->first + m * d->step, more = (d->width - 1 - first - reach) / d->step;
         end = m + columns;
@@ -319,9 +327,8 @@ static inline void run_strip(const cn__depthwise *d, const variant *v)
     }
 }
 
-static inline void run_strips(const cn__depthwise *d, const variant *variants)
+static inline void run_strips(const cn__depthwise *d, const variant *v)
 {
-    const variant *v = variant_of(d, variants);
     cn__depthwise strip = *d;
     for (int64_t r = 0; r < d->rows; r += v->form.rows) {
         strip.in = d->in + r;

@@ -136,5 +136,5 @@ DEFINE_PASS
 void CN__K(depthwise_gradient)(const cn__depthwise *depthwise);
 void CN__K(depthwise_gradient)(const cn__depthwise *depthwise)
 {
-    run_strips(depthwise, variants);
+    run_strips(depthwise, variant_of(depthwise, variants));
 }

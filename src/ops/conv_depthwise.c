@@ -121,7 +121,7 @@ static void run_columns(const context *c, const strip *s, int64_t first, int64_t
     if (first >= end)
         return;
     for (int64_t r = 0; r < work.rows; r++)
-        out[r] = s->line[r] + first * work.out_step;
+        out[r] = s->line[r] + first * work.out_step * (work.pair != 0 ? 2 : 1);
     work.out = out;
     work.channels *= merge;
     work.first = s->x->first + first * s->x->step;
@@ -174,6 +174,17 @@ static void point_lines(const context *c, const unit *u, const cn__depthwise_wei
             }
 }
 
+/* Both phases of stride 2 along the last axis write whole lines together, if they have as many taps
+ * and positions, and any weights at all. */
+static bool are_pair(const struct cn__depthwise_conv *d, const cn__depthwise_weights *w)
+{
+    if (d->phases[2] != 2)
+        return false;
+    const cn__depthwise_axis *even = w[0].axis[2], *odd = w[1].axis[2];
+    return even->count == odd->count && even->taps == odd->taps && even->first <= odd->first &&
+           w[0].packed < w[1].packed;
+}
+
 /* The strip of one phase of the last axis; its lines of cells are those of all of them. */
 static strip strip_of(const context *c, const unit *u, const cn__depthwise_weights *w,
                       const float *const *lines)
@@ -214,8 +225,14 @@ static void run_unit(const context *c, int64_t index)
     if (u.strip * cn__depthwise_rows >= w->axis[1]->count)
         return;
     point_lines(c, &u, w, u.z / d->phases[0], lines);
-    for (int64_t p = 0; p < d->phases[2]; p++) {
+    bool pair = are_pair(d, w);
+    for (int64_t p = 0; p < (pair ? 1 : d->phases[2]); p++) {
         strip s = strip_of(c, &u, &w[p], lines);
+        if (pair) {
+            s.work.pair = w[1].packed - w[0].packed;
+            s.work.shift = w[1].axis[2]->first - w[0].axis[2]->first;
+            s.work.out_step = d->conv.out_channels;
+        }
         run_strip(c, &s, cn__min(s.x->count, u.chunk * d->columns),
                   cn__min(s.x->count, (u.chunk + 1) * d->columns));
     }

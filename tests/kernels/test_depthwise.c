@@ -13,7 +13,7 @@
 #include "kernels/kernels.h"
 #include "support/random.h"
 
-enum { most_lines = 4, most_taps = 8, most_columns = 9, most_channels = 70, beside = 3 };
+enum { most_lines = 4, most_taps = 9, most_columns = 9, most_channels = 70, beside = 3 };
 
 /* A problem: `weights` [line][tap][channel] and the same as the kernel takes them. */
 typedef struct problem {
