@@ -335,8 +335,6 @@ void cn__depthwise_run(const cn_conv_plan *plan, const float *in, const float *p
 
 /* ---- kernel gradients ---- */
 
-enum { sum_parts = 16 };
-
 /* Every task has sums of its own. */
 static void gradient_task(void *opaque, size_t task)
 {
@@ -347,13 +345,15 @@ static void gradient_task(void *opaque, size_t task)
     run_task(&own, task);
 }
 
-/* Adds the sums of one tap, of `merge` pixels, to those of the kernel. */
-static void add_sums(const context *c, const float *sums, int64_t merge, int64_t tap, float *kernel)
+/* Adds the sums of one tap, of `merge` pixels and the vectors from `first` to `end`, to those of
+ * the kernel. */
+static void add_sums(const context *c, const float *sums, int64_t merge, int64_t first, int64_t end,
+                     int64_t tap, float *kernel)
 {
     const cn_conv_plan *plan = c->plan;
     int64_t channels = plan->depthwise->conv.out_channels, lanes = plan->kernels->lanes;
     int64_t taps = taps_of(c->d->weights);
-    for (int64_t v = 0; v * lanes < merge * channels; v++) {
+    for (int64_t v = first; v < end; v++) {
         vector_place at = place_of(plan, merge * channels, v);
         const float *from = sums + (v * taps + tap) * lanes + at.lane;
         for (int64_t n = at.first, run; n < at.end; n += run) {
@@ -363,27 +363,32 @@ static void add_sums(const context *c, const float *sums, int64_t merge, int64_t
     }
 }
 
-/* Adds a part of the sums of all tasks, in their order, to those of the first. */
+/* Vectors whose sums are added up at once: all of those that share channels. */
+static int64_t sum_vectors(const context *c)
+{
+    return c->d->merge > 1 ? c->d->sums / (taps_of(c->d->weights) * c->plan->kernels->lanes) : 1;
+}
+
+/* Some vectors of the result: the sums of all tasks are added to those of the first, in the tasks'
+ * order, and go where the kernel has them. */
 static void sum_task(void *opaque, size_t part)
 {
     const context *c = opaque;
-    int64_t sums = c->d->sums, floats = cn__ceil_div(sums, sum_parts);
-    int64_t first = cn__min(sums, (int64_t)part * floats);
+    const cn__depthwise_weights *w = c->d->weights;
+    int64_t channels = c->d->conv.out_channels, lanes = c->plan->kernels->lanes, taps = taps_of(w);
+    int64_t count = sum_vectors(c), first = (int64_t)part * count;
+    float *sums = c->weights + first * taps * lanes;
     for (int64_t task = 1; task < c->plan->tasks; task++)
-        c->plan->kernels->add_scaled(1, c->weights + task * sums + first, c->weights + first,
-                                     cn__min(floats, sums - first));
-}
-
-/* The kernel's tap of them, by channels. */
-static void unpack_task(void *opaque, size_t tap)
-{
-    const context *c = opaque;
-    int64_t channels = c->d->conv.out_channels;
-    float *kernel = c->kernel + (int64_t)tap * channels;
-    memset(kernel, 0, (size_t)channels * sizeof *kernel);
-    add_sums(c, c->weights + c->d->weights->packed, 1, (int64_t)tap, kernel);
-    if (c->d->merge > 1)
-        add_sums(c, c->weights + c->d->weights->merged, c->d->merge, (int64_t)tap, kernel);
+        c->plan->kernels->add_scaled(1, sums + task * c->d->sums, sums, count * taps * lanes);
+    int64_t end = cn__min(first + count, cn__ceil_div(channels, lanes));
+    int64_t n = first * lanes, merged = cn__ceil_div(c->d->merge * channels, lanes);
+    for (int64_t tap = 0; tap < taps; tap++) {
+        float *kernel = c->kernel + tap * channels;
+        memset(kernel + n, 0, (size_t)cn__min(channels - n, count * lanes) * sizeof *kernel);
+        add_sums(c, c->weights + w->packed, 1, first, end, tap, kernel);
+        if (c->d->merge > 1)
+            add_sums(c, c->weights + w->merged, c->d->merge, 0, merged, tap, kernel);
+    }
 }
 
 void cn__depthwise_kernel_gradient(const cn_conv_plan *plan, const float *in,
@@ -404,6 +409,6 @@ void cn__depthwise_kernel_gradient(const cn_conv_plan *plan, const float *in,
         }
         cn__pool_run(pool, gradient_task, &c, (size_t)plan->tasks);
     }
-    cn__pool_run(pool, sum_task, &c, sum_parts);
-    cn__pool_run(pool, unpack_task, &c, (size_t)taps_of(d->weights));
+    int64_t vectors = d->sums / (taps_of(d->weights) * plan->kernels->lanes);
+    cn__pool_run(pool, sum_task, &c, (size_t)(vectors / sum_vectors(&c)));
 }
