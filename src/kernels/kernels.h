@@ -104,6 +104,10 @@ typedef struct cn__depthwise {
     float *weights;
     const float *start; /* [channels]; NULL for zeros */
     float low, high;
+    /* Not 0: two sums for each m, both phases of stride 2, which lie at out[r][2 * m] and
+     * out[r][2 * m + 1]. The second one's weights are `pair` floats further on, its cells `shift`,
+     * 0 or more. There is no gradient of pairs. */
+    int64_t pair, shift;
 } cn__depthwise;
 enum { cn__depthwise_rows = 4 };
 

@@ -121,7 +121,7 @@ static void run_columns(const context *c, const strip *s, int64_t first, int64_t
     if (first >= end)
         return;
     for (int64_t r = 0; r < work.rows; r++)
-        out[r] = s->line[r] + first * work.out_step;
+        out[r] = s->line[r] + first * work.out_step * (work.pair != 0 ? 2 : 1);
     work.out = out;
     work.channels *= merge;
     work.first = s->x->first + first * s->x->step;
@@ -174,6 +174,17 @@ static void point_lines(const context *c, const unit *u, const cn__depthwise_wei
             }
 }
 
+/* Both phases of stride 2 along the last axis write whole lines together, if they have as many taps
+ * and positions, and any weights at all. */
+static bool are_pair(const struct cn__depthwise_conv *d, const cn__depthwise_weights *w)
+{
+    if (d->phases[2] != 2)
+        return false;
+    const cn__depthwise_axis *even = w[0].axis[2], *odd = w[1].axis[2];
+    return even->count == odd->count && even->taps == odd->taps && even->first <= odd->first &&
+           w[0].packed < w[1].packed;
+}
+
 /* The strip of one phase of the last axis; its lines of cells are those of all of them. */
 static strip strip_of(const context *c, const unit *u, const cn__depthwise_weights *w,
                       const float *const *lines)
@@ -214,8 +225,14 @@ static void run_unit(const context *c, int64_t index)
     if (u.strip * cn__depthwise_rows >= w->axis[1]->count)
         return;
     point_lines(c, &u, w, u.z / d->phases[0], lines);
-    for (int64_t p = 0; p < d->phases[2]; p++) {
+    bool pair = are_pair(d, w);
+    for (int64_t p = 0; p < (pair ? 1 : d->phases[2]); p++) {
         strip s = strip_of(c, &u, &w[p], lines);
+        if (pair) {
+            s.work.pair = w[1].packed - w[0].packed;
+            s.work.shift = w[1].axis[2]->first - w[0].axis[2]->first;
+            s.work.out_step = d->conv.out_channels;
+        }
         run_strip(c, &s, cn__min(s.x->count, u.chunk * d->columns),
                   cn__min(s.x->count, (u.chunk + 1) * d->columns));
     }
@@ -328,13 +345,15 @@ static void gradient_task(void *opaque, size_t task)
     run_task(&own, task);
 }
 
-/* Adds the sums of one tap, of `merge` pixels, to those of the kernel. */
-static void add_sums(const context *c, const float *sums, int64_t merge, int64_t tap, float *kernel)
+/* Adds the sums of one tap, of `merge` pixels and the vectors from `first` to `end`, to those of
+ * the kernel. */
+static void add_sums(const context *c, const float *sums, int64_t merge, int64_t first, int64_t end,
+                     int64_t tap, float *kernel)
 {
     const cn_conv_plan *plan = c->plan;
     int64_t channels = plan->depthwise->conv.out_channels, lanes = plan->kernels->lanes;
     int64_t taps = taps_of(c->d->weights);
-    for (int64_t v = 0; v * lanes < merge * channels; v++) {
+    for (int64_t v = first; v < end; v++) {
         vector_place at = place_of(plan, merge * channels, v);
         const float *from = sums + (v * taps + tap) * lanes + at.lane;
         for (int64_t n = at.first, run; n < at.end; n += run) {
@@ -344,18 +363,31 @@ static void add_sums(const context *c, const float *sums, int64_t merge, int64_t
     }
 }
 
-/* The sums of all tasks, in their order. */
-static void sum_task(void *opaque, size_t tap)
+/* Vectors whose sums are added up at once: all of those that share channels. */
+static int64_t sum_vectors(const context *c)
+{
+    return c->d->merge > 1 ? c->d->sums / (taps_of(c->d->weights) * c->plan->kernels->lanes) : 1;
+}
+
+/* Some vectors of the result: the sums of all tasks are added to those of the first, in the tasks'
+ * order, and go where the kernel has them. */
+static void sum_task(void *opaque, size_t part)
 {
     const context *c = opaque;
-    int64_t channels = c->d->conv.out_channels;
-    float *kernel = c->kernel + (int64_t)tap * channels;
-    memset(kernel, 0, (size_t)channels * sizeof *kernel);
-    for (int64_t task = 0; task < c->plan->tasks; task++) {
-        const float *sums = c->weights + task * c->d->sums;
-        add_sums(c, sums + c->d->weights->packed, 1, (int64_t)tap, kernel);
+    const cn__depthwise_weights *w = c->d->weights;
+    int64_t channels = c->d->conv.out_channels, lanes = c->plan->kernels->lanes, taps = taps_of(w);
+    int64_t count = sum_vectors(c), first = (int64_t)part * count;
+    float *sums = c->weights + first * taps * lanes;
+    for (int64_t task = 1; task < c->plan->tasks; task++)
+        c->plan->kernels->add_scaled(1, sums + task * c->d->sums, sums, count * taps * lanes);
+    int64_t end = cn__min(first + count, cn__ceil_div(channels, lanes));
+    int64_t n = first * lanes, merged = cn__ceil_div(c->d->merge * channels, lanes);
+    for (int64_t tap = 0; tap < taps; tap++) {
+        float *kernel = c->kernel + tap * channels;
+        memset(kernel + n, 0, (size_t)cn__min(channels - n, count * lanes) * sizeof *kernel);
+        add_sums(c, c->weights + w->packed, 1, first, end, tap, kernel);
         if (c->d->merge > 1)
-            add_sums(c, sums + c->d->weights->merged, c->d->merge, (int64_t)tap, kernel);
+            add_sums(c, c->weights + w->merged, c->d->merge, 0, merged, tap, kernel);
     }
 }
 
@@ -377,5 +409,6 @@ void cn__depthwise_kernel_gradient(const cn_conv_plan *plan, const float *in,
         }
         cn__pool_run(pool, gradient_task, &c, (size_t)plan->tasks);
     }
-    cn__pool_run(pool, sum_task, &c, (size_t)taps_of(d->weights));
+    int64_t vectors = d->sums / (taps_of(d->weights) * plan->kernels->lanes);
+    cn__pool_run(pool, sum_task, &c, (size_t)(vectors / sum_vectors(&c)));
 }

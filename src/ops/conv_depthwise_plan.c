@@ -132,7 +132,7 @@ static void plan_units(cn_conv_plan *plan, struct cn__depthwise_conv *d)
     double all = cn_conv_multiplications(conv, plan->pass == CN_CONV_TRANSPOSE);
     double tasks = all / task_multiplications;
     int64_t most = tasks < wanted_tasks ? cn__max(1, (int64_t)tasks) : wanted_tasks;
-    d->task_units = cn__ceil_div(d->units, most);
+    d->task_units = cn__max(1, (d->units + most / 2) / most);
     plan->tasks = cn__ceil_div(d->units, d->task_units);
 }
 

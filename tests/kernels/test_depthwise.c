@@ -13,7 +13,7 @@
 #include "kernels/kernels.h"
 #include "support/random.h"
 
-enum { most_lines = 4, most_taps = 8, most_columns = 9, most_channels = 70, beside = 3 };
+enum { most_lines = 4, most_taps = 9, most_columns = 9, most_channels = 70, beside = 3 };
 
 /* A problem: `weights` [line][tap][channel] and the same as the kernel takes them. */
 typedef struct problem {
@@ -180,8 +180,80 @@ static void test_depthwise(void **state)
     }
 }
 
+/* Two phases of `columns` positions side by side, and each by itself. */
+typedef struct pair {
+    float *both, *before, *alone[2];
+    int64_t row; /* floats of a row of one phase */
+} pair;
+
+static void run_pair(const cn__kernels *k, const problem *p, pair *q)
+{
+    cn__depthwise work = p->work;
+    float *rows[cn__depthwise_rows];
+    work.out = rows;
+    for (int phase = 0; phase < 2; phase++) {
+        cn__depthwise one = work;
+        one.weights += phase * work.pair;
+        one.first += phase * work.shift;
+        one.pair = one.shift = 0;
+        for (int r = 0; r < cn__depthwise_rows; r++)
+            rows[r] = q->alone[phase] + r * q->row;
+        k->depthwise(&one);
+    }
+    for (int r = 0; r < cn__depthwise_rows; r++)
+        rows[r] = q->both + r * 2 * q->row;
+    k->depthwise(&work);
+}
+
+static void check_pair(const cn__kernels *k, const problem *p, const pair *q)
+{
+    const cn__depthwise *w = &p->work;
+    for (int64_t i = 0; i < cn__depthwise_rows * 2 * q->row; i++) {
+        int64_t c = i % w->out_step, m = i / w->out_step % (2 * w->columns);
+        int64_t r = i / w->out_step / (2 * w->columns);
+        double exact = (double)q->before[i];
+        if (c < w->channels && r < w->rows)
+            exact = (double)q->alone[m % 2][r * q->row + m / 2 * w->out_step + c];
+        assert_value(k, "pair of phases", (double)q->both[i], exact, most_lines * most_taps);
+    }
+}
+
+static void test_pairs(void **state)
+{
+    (void)state;
+    const cn__kernels *tables[8];
+    int count = cn__kernels_all(tables);
+    test_seed();
+    for (int i = 0; i < 4000; i++) {
+        const cn__kernels *k = tables[i % count];
+        problem p;
+        make_problem(&p, k->lanes);
+        pair q = {.row = p.work.columns * p.work.out_step};
+        float *weights = test_floats(2 * p.packed_count + 1);
+        p.work.weights = weights;
+        p.work.pair = p.packed_count;
+        p.work.shift = test_int(0, 2);
+        q.both = test_floats(cn__depthwise_rows * 2 * q.row);
+        q.before = test_floats(cn__depthwise_rows * 2 * q.row);
+        memcpy(q.before, q.both, (size_t)(cn__depthwise_rows * 2 * q.row) * sizeof *q.both);
+        for (int phase = 0; phase < 2; phase++)
+            q.alone[phase] = test_floats(cn__depthwise_rows * q.row);
+        if (p.packed_count > 0) {
+            run_pair(k, &p, &q);
+            check_pair(k, &p, &q);
+        }
+        free(weights);
+        free(q.both);
+        free(q.before);
+        free(q.alone[0]);
+        free(q.alone[1]);
+        free_problem(&p);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_depthwise)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_depthwise),
+                                       cmocka_unit_test(test_pairs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
