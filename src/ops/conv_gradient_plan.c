@@ -13,8 +13,9 @@ enum {
     ahead_floats = 1024 * 1024,
     /* Floats of a chunk that are brought near ahead. */
     chunk_floats = 96 * 1024,
-    /* Pixels that a part of the sum has at least. */
-    least_part = 1024,
+    /* Pixels that a part of the sum has at least: adding a part up takes a few cycles for each
+     * vector of the kernel, its products half a cycle for each pixel. */
+    least_part = 512,
     /* Fewest pixels of a chunk: for fewer, lines are not merged. */
     least_chunk = 32
 };
@@ -205,7 +206,10 @@ void cn__gradient_tasks(cn_conv_plan *plan)
     choose_chunk(plan);
     int64_t tasks = conv->groups * g->line_tasks * g->block_tasks;
     int64_t pixels = conv->batch * plan->phase[0].image_pixels;
-    plan->parts = cn__max(1, cn__min(cn__ceil_div(wanted_tasks, tasks), pixels / least_part));
+    /* A power of two of equal parts, which any usual number of threads shares evenly. */
+    plan->parts = 1;
+    while (2 * plan->parts <= pixels / least_part && plan->parts * tasks < wanted_tasks)
+        plan->parts *= 2;
     plan->tasks = tasks * plan->parts;
     if (plan->parts > 1 || g->swapped)
         plan->scratch_floats = plan->parts * cn_conv_kernel_count(conv, false);
