@@ -350,11 +350,12 @@ static void multiply(job *j, const cn__column_block *b, bool accumulate, float *
                            .accumulate = accumulate};
     if (j->ends && b->columns < b->vectors * plan->kernels->lanes)
         cut_tail(j, b, &product, &t);
-    for (int64_t first = 0; first < j->rows; first += step) {
+    int64_t end = cn__min(j->rows, j->work->end_row);
+    for (int64_t first = j->work->row; first < end; first += step) {
         product.a_at = first;
         product.out = out + first * product.stride + b->first;
         ask(j, &product);
-        plan->kernels->product[b->vectors][cn__min(step, j->rows - first)](&product);
+        plan->kernels->product[b->vectors][cn__min(step, end - first)](&product);
     }
 }
 
