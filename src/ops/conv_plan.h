@@ -59,7 +59,7 @@ typedef struct cn__gradient {
     int64_t task_lines, line_tasks; /* lines of a task; tasks for all lines */
     int64_t task_blocks, block_tasks;
     int64_t task_rows, row_tasks; /* rows of the product */
-    int64_t blocks; /* of columns, nearly equal numbers of vectors in each */
+    int64_t blocks;               /* of columns, nearly equal numbers of vectors in each */
     cn__column_block *block;
     int64_t strip_rows[CN__MAX_VECTORS + 1]; /* rows of the tiles of so many vectors */
     int64_t chunk;                           /* pixels that are summed at a time */
