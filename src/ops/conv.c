@@ -380,8 +380,9 @@ static void run_task(void *context, size_t index)
     int64_t part = plan->chunk_first ? task % parts : task / plan->chunks;
     const cn__conv_phase *phase = &plan->phase[part / plan->blocks / groups];
     int64_t pixels = plan->conv.batch * phase->image_pixels;
-    int64_t first = chunk * plan->chunk_pixels;
-    int64_t end = cn__min(first + plan->chunk_pixels, pixels);
+    int64_t rows = plan->kernels->rows[plan->block[0].vectors], tiles = cn__ceil_div(pixels, rows);
+    int64_t first = tiles * chunk / plan->chunks * rows;
+    int64_t end = cn__min(tiles * (chunk + 1) / plan->chunks * rows, pixels);
     if (first < end)
         run_tile_task(c, phase, part / plan->blocks % groups, &plan->block[part % plan->blocks],
                       first, end);

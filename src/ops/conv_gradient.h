@@ -23,6 +23,7 @@ typedef struct cn__gradient_work {
     int64_t group;
     int64_t line, end_line;
     int64_t block, end_block;
+    int64_t row, end_row;
 } cn__gradient_work;
 
 void cn__gradient_products(const cn__gradient_work *work);

@@ -4,7 +4,8 @@
  *
  * Where the lines of a kernel have all their taps merged, a run whose taps leave the image reads a
  * copy of the input's line with zeros around it. With a dilation d the copy holds every d-th cell
- * and the run every pixel that reads those. */
+ * and the run every pixel that reads those. Short lines are copied whole, into slots whose zeros
+ * stay, so that listing the runs takes little beside few channels' products. */
 #include <string.h>
 
 #include "ops/conv_gradient.h"
@@ -47,6 +48,10 @@ typedef struct job {
 
     int64_t regions, asked;
     region region[most_regions];
+
+    bool whole;                 /* chunks of whole lines, which are copied whole: */
+    int64_t slots, slot_floats; /* copies, each in its slot; known[slot].row: the line it holds */
+    int64_t left, inside, inside_from; /* its floats: zeros, then those of the line from .. on */
 
     copy known[known_copies];
     int64_t copied;
@@ -198,12 +203,66 @@ static void visit_lines(job *j, cn__pixel at, int64_t pixels, line_visit visit)
     }
 }
 
+/* The copy of a line of the input. */
+static const float *copied_line(job *j, const float *row, int64_t slot)
+{
+    float *to = j->copies + slot * j->slot_floats;
+    copy *known = &j->known[slot];
+    if (known->row == row)
+        return to;
+    if (known->row == NULL)
+        memset(to, 0, (size_t)j->slot_floats * sizeof(float));
+    known->row = row;
+    memcpy(to + j->left, row + j->inside_from, (size_t)j->inside * sizeof(float));
+    return to;
+}
+
+/* Lists the runs of whole lines: slots follow the lines of the input that a line of taps reads, so
+ * that those of the lines of taps before are found again. */
+static void list_whole(job *j, cn__pixel at, int64_t pixels)
+{
+    const cn_conv *conv = &j->plan->conv;
+    const cn__axis_phase *az = j->plan->phase[0].axis[0], *ay = j->plan->phase[0].axis[1];
+    int64_t width = conv->out[2], height = conv->out[1], depth = conv->out[0];
+    int64_t in_image = conv->in[0] * conv->in[1] * conv->in[2] * conv->in_channels;
+    int64_t line = (at.image * depth + at.z) * height + at.y;
+    int64_t slot = (line * conv->stride[1] + j->ty * conv->dilation[1]) % j->slots;
+    int64_t slot_step = conv->stride[1] % j->slots, line_floats = width * conv->out_channels;
+    const float *image = j->work->in + at.image * in_image;
+    const float *gradient = j->work->gradient + line * line_floats;
+    bool swapped = j->plan->gradient.swapped;
+    cn__run *run = j->run;
+    for (; pixels > 0; pixels -= width, gradient += line_floats) {
+        int64_t z = az->in[at.z * az->taps + j->tz], y = ay->in[at.y * ay->taps + j->ty];
+        if (z >= 0 && y >= 0) {
+            const float *in = copied_line(j, image + z + y, slot);
+            *run++ = (cn__run){swapped ? gradient : in, swapped ? in : gradient, width};
+        }
+        slot += slot_step;
+        slot -= slot >= j->slots ? j->slots : 0;
+        if (++at.y < height)
+            continue;
+        at.y = 0;
+        if (++at.z < depth)
+            continue;
+        at.z = 0;
+        image += in_image;
+    }
+    j->runs = run - j->run;
+    j->pixels = j->runs * width;
+    j->ends = !swapped && j->b_end - gradient < slack(j);
+}
+
 /* Lists the runs of `pixels` pixels from `at` on. */
 static void list_runs(job *j, cn__pixel at, int64_t pixels)
 {
     const cn__gradient *g = &j->plan->gradient;
     j->runs = j->pixels = 0;
     j->ends = false;
+    if (j->whole) {
+        list_whole(j, at, pixels);
+        return;
+    }
     if (j->copied + g->copied > cn__gradient_copied)
         forget(j);
     visit_lines(j, at, pixels, g->merged > 1 ? add_merged : add_single);
@@ -291,11 +350,12 @@ static void multiply(job *j, const cn__column_block *b, bool accumulate, float *
                            .accumulate = accumulate};
     if (j->ends && b->columns < b->vectors * plan->kernels->lanes)
         cut_tail(j, b, &product, &t);
-    for (int64_t first = 0; first < j->rows; first += step) {
+    int64_t end = cn__min(j->rows, j->work->end_row);
+    for (int64_t first = j->work->row; first < end; first += step) {
         product.a_at = first;
         product.out = out + first * product.stride + b->first;
         ask(j, &product);
-        plan->kernels->product[b->vectors][cn__min(step, j->rows - first)](&product);
+        plan->kernels->product[b->vectors][cn__min(step, end - first)](&product);
     }
 }
 
@@ -320,6 +380,30 @@ static void start_job(job *j, const cn__gradient_work *work)
     j->a_step = g->swapped ? step : in_step;
     j->b_step = g->swapped ? in_step : step;
     j->b_end = g->swapped ? j->in_end : end;
+}
+
+/* Finds out whether lines are copied whole, and how. The lines of a chunk have different slots. */
+static void start_whole(job *j)
+{
+    const cn_conv *conv = &j->plan->conv;
+    const cn__gradient *g = &j->plan->gradient;
+    int64_t width = conv->out[2], depth = j->plan->depth, stride = conv->stride[1];
+    int64_t lines = g->chunk / width, cells = (width - 1) * j->cells + g->merged;
+    bool padded = g->inside[0].first > 0 || g->inside[0].end < width;
+    j->whole = false;
+    if (g->merged == 1 || !j->direct || !padded || lines == 0 || cells * depth > cn__gradient_whole)
+        return;
+    j->slot_floats = cells * depth;
+    j->slots = cn__min(cn__min(known_copies, cn__gradient_copied / j->slot_floats),
+                       lines * stride + conv->kernel[1] * conv->dilation[1]);
+    while (j->slots > lines && greatest_divisor(j->slots, stride) > 1)
+        j->slots--;
+    j->whole = j->slots >= lines && greatest_divisor(j->slots, stride) == 1;
+    int64_t left = cn__max(0, cn__min(cells, conv->before[2]));
+    int64_t right = cn__max(left, cn__min(cells, conv->in[2] + conv->before[2]));
+    j->left = left * depth;
+    j->inside = (right - left) * depth;
+    j->inside_from = (left - conv->before[2]) * depth;
 }
 
 /* Goes on to the next line of taps. */
@@ -367,6 +451,7 @@ void cn__gradient_products(const cn__gradient_work *work)
     int64_t chunk = work->plan->gradient.chunk;
     job j;
     start_job(&j, work);
+    start_whole(&j);
     forget(&j);
     for (int64_t m = work->first; m < work->end; m += chunk)
         add_chunk(&j, m, cn__min(chunk, work->end - m));

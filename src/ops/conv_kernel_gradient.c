@@ -30,8 +30,8 @@ static int64_t first_of(const cn_conv_plan *plan, int64_t part)
     return plan->conv.batch * plan->phase[0].image_pixels / unit * part / plan->parts * unit;
 }
 
-/* Tasks are numbered by part, group, lines, blocks. Those of a part follow each other, so that its
- * pixels stay in the cache. */
+/* Tasks are numbered by part, group, lines, rows, blocks. Those of a part follow each other, so
+ * that its pixels stay in the cache. */
 static void gradient_task(void *opaque, size_t index)
 {
     const context *c = opaque;
@@ -40,6 +40,8 @@ static void gradient_task(void *opaque, size_t index)
     int64_t task = (int64_t)index, groups = plan->conv.groups;
     int64_t block = task % g->block_tasks * g->task_blocks;
     task /= g->block_tasks;
+    int64_t row = task % g->row_tasks * g->task_rows;
+    task /= g->row_tasks;
     int64_t line = task % g->line_tasks * g->task_lines;
     task /= g->line_tasks;
     int64_t group = task % groups, part = task / groups;
@@ -53,7 +55,9 @@ static void gradient_task(void *opaque, size_t index)
                               .line = line,
                               .end_line = cn__min(line + g->task_lines, g->lines),
                               .block = block,
-                              .end_block = cn__min(block + g->task_blocks, g->blocks)};
+                              .end_block = cn__min(block + g->task_blocks, g->blocks),
+                              .row = row,
+                              .end_row = row + g->task_rows};
     cn__gradient_products(&work);
 }
 

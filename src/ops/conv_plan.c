@@ -232,7 +232,8 @@ static int64_t pixels_per_task(const cn_conv_plan *plan)
 
 /* The places of the packed kernel, and the tasks. With a kernel that fits the second-level cache
  * all phases and blocks of a chunk of pixels follow each other, so that its input is read from
- * memory once; with a large one all chunks that use the same part of the kernel. */
+ * memory once; with a large one all chunks that use the same part of the kernel.
+ * Chunks are equal, and a number of them that two or four threads share evenly. */
 static void plan_tasks(cn_conv_plan *plan)
 {
     int64_t groups = plan->conv.groups;
@@ -248,6 +249,8 @@ static void plan_tasks(cn_conv_plan *plan)
     plan->chunk_first = plan->packed_floats <= cached_floats;
     plan->chunk_pixels = pixels_per_task(plan);
     plan->chunks = cn__ceil_div(plan->conv.batch * most_pixels_of_phase, plan->chunk_pixels);
+    if (plan->chunks > 2)
+        plan->chunks = 4 * cn__ceil_div(plan->chunks, 4);
     plan->tasks = plan->phases * groups * plan->blocks * plan->chunks;
 }
 

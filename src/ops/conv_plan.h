@@ -58,7 +58,8 @@ typedef struct cn__gradient {
     } * inside;
     int64_t task_lines, line_tasks; /* lines of a task; tasks for all lines */
     int64_t task_blocks, block_tasks;
-    int64_t blocks; /* of columns, nearly equal numbers of vectors in each */
+    int64_t task_rows, row_tasks; /* rows of the product */
+    int64_t blocks;               /* of columns, nearly equal numbers of vectors in each */
     cn__column_block *block;
     int64_t strip_rows[CN__MAX_VECTORS + 1]; /* rows of the tiles of so many vectors */
     int64_t chunk;                           /* pixels that are summed at a time */
@@ -84,8 +85,8 @@ struct cn_conv_plan {
     int64_t blocks;
     cn__column_block *block;
     int64_t packed_columns; /* columns, each block rounded up to whole vectors */
-    int64_t chunk_pixels;   /* output pixels of a task */
-    int64_t chunks;         /* of the phase with the most pixels; others may have fewer */
+    int64_t chunk_pixels;   /* output pixels of a task at most */
+    int64_t chunks;         /* equal parts of each phase's pixels */
     bool chunk_first;       /* all tasks of a chunk follow each other: small kernels */
     bool large_output;      /* larger than a second-level cache */
     int64_t tasks;

@@ -90,7 +90,7 @@ static void test_random_shapes(void **state)
 }
 
 /* Lines that are copied whole, whose edges are copied, or that are read where they are; several
- * chunks and parts. */
+ * chunks and parts; a line of taps cut along its rows. */
 static void test_layers(void **state)
 {
     (void)state;
@@ -101,6 +101,15 @@ static void test_layers(void **state)
         {.rank = 2, .in_channels = 40, .out_channels = 2, .in = {20, 90}, .kernel = {3, 5}},
         {.rank = 1, .in_channels = 1, .out_channels = 40, .in = {3000}, .kernel = {64}},
         {.rank = 2, .in_channels = 70, .out_channels = 90, .in = {41, 33}, .kernel = {2, 1}},
+        {.rank = 2, .in_channels = 200, .out_channels = 150, .in = {23, 24}, .kernel = {1, 1}},
+        {.rank = 2,
+         .in_channels = 3,
+         .out_channels = 24,
+         .in = {61, 20},
+         .kernel = {5, 3},
+         .stride = {2},
+         .dilation = {3}},
+        {.rank = 3, .in_channels = 2, .out_channels = 17, .in = {7, 9, 21}, .kernel = {3, 3, 5}},
     };
     cn_pool *pool = cn_pool_new(3);
     test_seed();
