@@ -78,10 +78,8 @@ ALWAYS void clamp(const cn__depthwise *d, const int count, cn__v *acc)
         return;
     cn__v low = cn__splat(d->low), high = cn__splat(d->high);
     CN__UNROLL
-    for (int i = 0; i < count; i++) {
-        cn__v x = cn__select(acc[i] < low, low, acc[i]);
-        acc[i] = cn__select(x > high, high, x);
-    }
+    for (int i = 0; i < count; i++)
+        acc[i] = cn__clamped(acc[i], low, high);
 }
 
 ALWAYS void store_row(const cn__depthwise *d, const form f, float *out, int64_t columns,

@@ -4,8 +4,8 @@
  * meson.build; CN__K(name) gives each its own symbol, and table.c gathers them into one constant
  * table. Kernels use no libm, no allocation and no threads: they are inner loops on buffers that a
  * floor 2 function has checked and cut into tasks. Files here include nothing of Cornu's but this
- * header, simd.h, maths.h and depthwise.h, and must not define or use inline functions that are not
- * static.
+ * header, simd.h, maths.h, depthwise.h and winograd.h, and must not define or use inline functions
+ * that are not static.
  */
 #ifndef CORNU_SRC_KERNELS_H
 #define CORNU_SRC_KERNELS_H
@@ -45,6 +45,13 @@ typedef struct cn__line {
     float low, high; /* the clamp; -inf, +inf for none */
 } cn__line;
 typedef void (*cn__line_kernel)(const cn__line *line, int64_t tiles);
+
+/* The line with minimal filtering of 3 taps with 6 points, so that a tile is 4 pixels. `in` and
+ * `weights` are transformed: `in_step` is from a tile to the next, and cn__filter_row from one of
+ * its points to the next. A tap has one channel, and all are used:
+ * weights: [taps][points][vectors * lanes]. */
+typedef void (*cn__line_filter_kernel)(const cn__line *line, int64_t pixels);
+enum { cn__filter_points = 6, cn__filter_taps = 3, cn__filter_pixels = 4, cn__filter_row = 112 };
 
 /* The outer product tile of a kernel gradient: for i < rows, n < columns
  *     out[i][n] (+)= sum over p < pixels of a[p][a_at + i] * b[p][b_at + n]. */
@@ -192,6 +199,8 @@ typedef struct cn__kernels {
     int product_rows[CN__MAX_VECTORS + 1];
     const cn__tile_kernel (*tile)[CN__MAX_ROWS + 1];
     const cn__line_kernel (*line)[CN__MAX_ROWS + 1];
+    const cn__line_filter_kernel *line_filter; /* [vectors], with so many tiles at a time: */
+    int filter_tiles[CN__MAX_VECTORS + 1];
     const cn__outer_kernel (*outer)[CN__MAX_ROWS + 1];
     const cn__product_kernel (*product)[CN__MAX_ROWS + 1];
     void (*depthwise)(const cn__depthwise *depthwise);

@@ -21,27 +21,31 @@
 /* The tiles: the most rows for 1, 2, 3 and 4 vectors. rows * vectors accumulators, `vectors`
  * weights and one broadcast value have to fit the registers, and the pointers of all rows the
  * general ones. The outer product has a single pointer: there one accumulator in memory is cheaper
- * than fewer rows. */
+ * than fewer rows. A tile of the filtered line has six accumulators for each vector. */
 #if defined(__AVX512F__)
 #define CN__LANES 16
 #define CN__TILES(X) X(1, 12) X(2, 12) X(3, 9) X(4, 6)
 #define CN__OUTERS(X) X(1, 12) X(2, 12) X(3, 9) X(4, 7)
 #define CN__PRODUCTS(X) X(1, 24) X(2, 14) X(3, 9) X(4, 6)
+#define CN__FILTERS(X) X(1, 4) X(2, 2)
 #elif defined(__AVX2__)
 #define CN__LANES 8
 #define CN__TILES(X) X(1, 10) X(2, 6)
 #define CN__OUTERS(X) CN__TILES(X)
 #define CN__PRODUCTS(X) X(1, 12) X(2, 6) X(3, 4)
+#define CN__FILTERS(X) X(1, 2)
 #elif defined(__aarch64__)
 #define CN__LANES 4
 #define CN__TILES(X) X(1, 16) X(2, 12) X(3, 8) X(4, 6)
 #define CN__OUTERS(X) CN__TILES(X)
 #define CN__PRODUCTS(X) X(1, 24) X(2, 14) X(3, 9) X(4, 6)
+#define CN__FILTERS(X) X(1, 4) X(2, 2)
 #else
 #define CN__LANES 4
 #define CN__TILES(X) X(1, 10) X(2, 5)
 #define CN__OUTERS(X) CN__TILES(X)
 #define CN__PRODUCTS(X) CN__TILES(X)
+#define CN__FILTERS(X) X(1, 2)
 #endif
 
 /* CN__UP_TO(n, X, v) is X(v, 1) ... X(v, n). */
@@ -76,16 +80,16 @@ static inline void cn__store(float *to, cn__v value)
     *(cn__vu *)to = value;
 }
 
-/* The first `count` values of a vector. */
+/* The first `count` values of a vector. A masked store of all of them would be slower. */
 static inline void cn__store_first(float *to, cn__v value, int64_t count)
 {
-#if defined(__AVX512F__)
-    _mm512_mask_storeu_ps(to, (__mmask16)((1U << count) - 1), (__m512)value);
-#else
     if (count == CN__LANES) {
         cn__store(to, value);
         return;
     }
+#if defined(__AVX512F__)
+    _mm512_mask_storeu_ps(to, (__mmask16)((1U << count) - 1), (__m512)value);
+#else
     for (int64_t i = 0; i < count; i++)
         to[i] = value[i];
 #endif
@@ -111,6 +115,17 @@ static inline cn__v cn__splat(float value)
 static inline cn__v cn__select(cn__vi mask, cn__v a, cn__v b)
 {
     return (cn__v)((mask & (cn__vi)a) | (~mask & (cn__vi)b));
+}
+
+/* NaN stays: minimum and maximum give their second operand then. */
+static inline cn__v cn__clamped(cn__v x, cn__v low, cn__v high)
+{
+#if defined(__AVX512F__)
+    return (cn__v)_mm512_min_ps((__m512)high, _mm512_max_ps((__m512)low, (__m512)x));
+#else
+    x = cn__select(x < low, low, x);
+    return cn__select(x > high, high, x);
+#endif
 }
 
 #endif

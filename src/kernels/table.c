@@ -6,6 +6,7 @@ extern const cn__kernels CN__K(kernels);
 
 extern const cn__tile_kernel CN__K(tile)[CN__MAX_VECTORS + 1][CN__MAX_ROWS + 1];
 extern const cn__line_kernel CN__K(line)[CN__MAX_VECTORS + 1][CN__MAX_ROWS + 1];
+extern const cn__line_filter_kernel CN__K(line_filter)[CN__MAX_VECTORS + 1];
 extern const cn__outer_kernel CN__K(outer)[CN__MAX_VECTORS + 1][CN__MAX_ROWS + 1];
 extern const cn__product_kernel CN__K(product)[CN__MAX_VECTORS + 1][CN__MAX_ROWS + 1];
 extern const cn__winograd CN__K(winograd)[CN__WINOGRAD_COUNT];
@@ -48,8 +49,10 @@ const cn__kernels CN__K(kernels) = {
     .rows = {CN__TILES(ROWS)},
     .outer_rows = {CN__OUTERS(ROWS)},
     .product_rows = {CN__PRODUCTS(ROWS)},
+    .filter_tiles = {CN__FILTERS(ROWS)},
     .tile = CN__K(tile),
     .line = CN__K(line),
+    .line_filter = CN__K(line_filter),
     .outer = CN__K(outer),
     .product = CN__K(product),
     .depthwise = CN__K(depthwise),

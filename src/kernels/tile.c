@@ -45,11 +45,8 @@ static inline __attribute__((always_inline)) void clamp(const cn__tile *tile, co
     CN__UNROLL
     for (int r = 0; r < rows; r++) {
         CN__UNROLL
-        for (int v = 0; v < vectors; v++) {
-            cn__v x = acc->of[r][v];
-            x = cn__select(x < low, low, x);
-            acc->of[r][v] = cn__select(x > high, high, x);
-        }
+        for (int v = 0; v < vectors; v++)
+            acc->of[r][v] = cn__clamped(acc->of[r][v], low, high);
     }
 }
 

@@ -7,6 +7,7 @@
 #include "ops/conv_fold.h"
 #include "ops/conv_groups.h"
 #include "ops/conv_line.h"
+#include "ops/conv_line_filter.h"
 #include "ops/conv_plan.h"
 #include "ops/conv_subpixel.h"
 #include "ops/conv_winograd.h"
@@ -130,6 +131,10 @@ void cn_conv_plan_pack(const cn_conv_plan *plan, const float *kernel, float *pac
     }
     if (plan->winograd != NULL) {
         cn__winograd_pack(plan, kernel, packed, pool);
+        return;
+    }
+    if (plan->line_filter != NULL) {
+        cn__line_filter_pack(plan, kernel, packed, pool);
         return;
     }
     if (plan->fold != NULL) {
@@ -405,6 +410,10 @@ void cn_conv_plan_run(const cn_conv_plan *plan, const float *in, const float *pa
         cn__winograd_run(plan, in, packed, bias, limits, out, scratch, pool);
         return;
     }
+    if (plan->line_filter != NULL) {
+        cn__line_filter_run(plan, in, packed, bias, limits, out, pool);
+        return;
+    }
     if (plan->line != NULL) {
         cn__line_run(plan, in, packed, bias, limits, out, pool);
         return;
@@ -430,8 +439,8 @@ void cn_conv_plan_run(const cn_conv_plan *plan, const float *in, const float *pa
 static bool each_block_once(const cn_conv_plan *plan)
 {
     return plan->chunks == 1 && plan->depthwise == NULL && plan->winograd == NULL &&
-           plan->fold == NULL && plan->line == NULL && plan->subpixel == NULL &&
-           plan->groups == NULL && plan->packed_floats > 0;
+           plan->fold == NULL && plan->line == NULL && plan->line_filter == NULL &&
+           plan->subpixel == NULL && plan->groups == NULL && plan->packed_floats > 0;
 }
 
 void cn_conv_plan_pack_and_run(const cn_conv_plan *plan, const float *in, const float *kernel,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "ops/conv_line.h"
+#include "ops/conv_line_filter.h"
 #include "ops/conv_planar.h"
 #include "ops/conv_spread.h"
 
@@ -373,13 +374,17 @@ cn_status cn__fold_plan(cn_conv_plan *plan)
     CN__TRY(find_spread_ways(plan, found, spread));
     cn__fold_kind kind = CN__FOLD_TILES;
     const way *best[3] = {0};
-    double by_line = cn__line_cost(plan), direct = direct_cost(plan);
+    double by_line = cn__line_cost(plan), filtered = cn__line_filter_cost(plan);
+    double direct = direct_cost(plan);
     if (plan->choice[0] == '\0') /* else minimal filtering has weighed it */
         weigh(plan, "direct", direct);
     weigh(plan, "by line", by_line);
-    double least = fmin(by_line, direct);
+    weigh(plan, "by line, filtered", filtered);
+    double least = fmin(fmin(by_line, filtered), direct);
     bool folded = plan->conv.groups == 1 && choose_kind(plan, found, spread, &least, &kind, best);
-    plan->cycles = cycles_of(plan, folded || by_line <= least ? least : direct);
+    plan->cycles = cycles_of(plan, least);
+    if (!folded && filtered <= least)
+        return cn__line_filter_plan(plan);
     if (!folded)
         return by_line <= least ? cn__line_plan(plan) : CN_OK;
     struct cn__fold *fold = cn__arena_alloc(plan->arena, sizeof *fold);

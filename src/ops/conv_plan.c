@@ -293,6 +293,8 @@ static const char *algorithm_of(const cn_conv_plan *plan)
         return "sub-pixel";
     if (plan->winograd != NULL)
         return "minimal filtering";
+    if (plan->line_filter != NULL)
+        return "by line, filtered";
     if (plan->line != NULL)
         return "by line";
     if (plan->fold != NULL)

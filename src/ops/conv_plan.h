@@ -97,11 +97,12 @@ struct cn_conv_plan {
     const struct cn__depthwise_conv
         *depthwise; /* conv_depthwise.h; then most of the above is not */
     cn__gradient gradient;
-    const struct cn__fold *fold;         /* few channels, conv_fold.h; NULL if not used */
-    const struct cn__line_conv *line;    /* few input channels, conv_line.h; NULL if not used */
-    const struct cn__groups *groups;     /* conv_groups.h; NULL if not used */
-    const struct cn__subpixel *subpixel; /* conv_subpixel.h; NULL if not used */
-    float *zeros;                        /* what padding points to: `depth` zeros */
+    const struct cn__fold *fold;      /* few channels, conv_fold.h; NULL if not used */
+    const struct cn__line_conv *line; /* few input channels, conv_line.h; NULL if not used */
+    const struct cn__line_filter *line_filter; /* conv_line_filter.h; NULL if not used */
+    const struct cn__groups *groups;           /* conv_groups.h; NULL if not used */
+    const struct cn__subpixel *subpixel;       /* conv_subpixel.h; NULL if not used */
+    float *zeros;                              /* what padding points to: `depth` zeros */
 };
 
 enum {

@@ -121,7 +121,8 @@ cn_status cn__subpixel_plan(cn_conv_plan *plan)
         return CN_OK;
     double cycles = s->inner.cycles + move_cycles * (double)s->cell_floats;
     cn__plan_weigh(plan, "sub-pixel", cycles);
-    if (cn__winograd_preferred() ? plan->winograd != NULL : cycles >= plan->cycles)
+    bool alone = plan->winograd != NULL || plan->line_filter != NULL;
+    if (cn__winograd_preferred() != 0 ? alone : cycles >= plan->cycles)
         return CN_OK;
     bool runs = plan->pass == CN_CONV_FORWARD || plan->pass == CN_CONV_TRANSPOSE;
     plan->subpixel = s;

@@ -22,6 +22,6 @@ void cn__winograd_gradient_run(const cn_conv_plan *plan, const float *in, const 
  * do not pay, alone if they can, else in a sub-pixel convolution; 0 for the default. For tests and
  * benchmarks: not safe while another thread plans. */
 void cn__winograd_prefer(int points);
-bool cn__winograd_preferred(void);
+int cn__winograd_preferred(void);
 
 #endif

@@ -252,9 +252,9 @@ void cn__winograd_prefer(int points)
     preferred = points;
 }
 
-bool cn__winograd_preferred(void)
+int cn__winograd_preferred(void)
 {
-    return preferred != 0;
+    return preferred;
 }
 
 /* Plans with an algorithm along some axes, with merged cells and without. */
