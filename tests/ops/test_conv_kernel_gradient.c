@@ -126,9 +126,46 @@ static void test_layers(void **state)
     cn_pool_free(pool);
 }
 
+/* Lines of taps whose copies take all the room there is, too large for the reference: the gradient
+ * times the kernel is the output times its gradient, to 1e-5 of their lengths' product. */
+static void test_long_kernel(void **state)
+{
+    (void)state;
+    const cn_conv conv = {.rank = 2,
+                          .batch = 1,
+                          .in_channels = 3,
+                          .out_channels = 1,
+                          .in = {1000, 304},
+                          .kernel = {41, 5},
+                          .before = {20, 0},
+                          .out = {1000, 300},
+                          .direct_only = true};
+    int64_t outs = cn_conv_out_count(&conv), weights = cn_conv_kernel_count(&conv, false);
+    test_seed();
+    float *in = test_floats(cn_conv_in_count(&conv)), *dy = test_floats(outs);
+    float *kernel = test_floats(weights), *dw = test_floats(weights), *out = test_floats(outs);
+    gradient(&conv, false, in, dy, dw, NULL);
+    assert_int_equal(cn_conv_f32(&conv, in, kernel, NULL, out, NULL), CN_OK);
+    double left = 0, right = 0, length = 0, other = 0;
+    for (int64_t i = 0; i < weights; i++)
+        left += (double)dw[i] * (double)kernel[i];
+    for (int64_t i = 0; i < outs; i++) {
+        right += (double)out[i] * (double)dy[i];
+        length += (double)out[i] * (double)out[i];
+        other += (double)dy[i] * (double)dy[i];
+    }
+    assert_true(fabs(left - right) <= 1e-5 * sqrt(length * other));
+    free(in);
+    free(dy);
+    free(kernel);
+    free(dw);
+    free(out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_random_shapes),
-                                       cmocka_unit_test(test_layers)};
+                                       cmocka_unit_test(test_layers),
+                                       cmocka_unit_test(test_long_kernel)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
