@@ -71,8 +71,10 @@ static void pack(const cn_conv_plan *plan, const cn__depthwise_weights *w, int64
     }
 }
 
-void cn__depthwise_pack(const cn_conv_plan *plan, const float *kernel, float *packed)
+static void pack_weights(const cn_conv_plan *plan, const float *kernel, float *packed,
+                         cn_pool *pool)
 {
+    (void)pool; /* they are few */
     const struct cn__depthwise_conv *d = plan->depthwise;
     for (int64_t i = 0; i < d->phases[0] * d->phases[1] * d->phases[2]; i++) {
         const cn__depthwise_weights *w = &d->weights[i];
@@ -307,16 +309,20 @@ static void for_lines(const context *c, void (*task)(void *, size_t), const floa
     cn__pool_run(pool, task, &r, (size_t)(extents[0] * extents[1]));
 }
 
-void cn__depthwise_run(const cn_conv_plan *plan, const float *in, const float *packed,
-                       const float *bias, cn_clamp clamp, float *out, float *scratch, cn_pool *pool)
+static void run_images(const cn_conv_plan *plan, const cn__conv_run *run, cn_pool *pool)
 {
+    const float *in = run->in;
+    float *out = run->out, *scratch = run->scratch;
     const struct cn__depthwise_conv *d = plan->depthwise;
     int64_t in_floats = image_floats(plan->conv.in, plan->conv.in_channels);
     int64_t out_floats = image_floats(plan->conv.out, plan->conv.out_channels);
     bool before = d->repeat > 1 && plan->pass == CN_CONV_FORWARD;
     bool after = d->repeat > 1 && plan->pass == CN_CONV_TRANSPOSE;
-    const context whole = {
-        .plan = plan, .d = d, .weights = (float *)(uintptr_t)packed, .bias = bias, .clamp = clamp};
+    const context whole = {.plan = plan,
+                           .d = d,
+                           .weights = (float *)(uintptr_t)run->packed,
+                           .bias = run->bias,
+                           .clamp = run->clamp};
     for (int64_t i = 0; i < d->images; i++, in += in_floats, out += out_floats) {
         context c = whole;
         c.in = before ? scratch : in;
@@ -332,6 +338,8 @@ void cn__depthwise_run(const cn_conv_plan *plan, const float *in, const float *p
             for_lines(&whole, add_up_task, scratch, out, d->conv.out, pool);
     }
 }
+
+const cn__conv_path cn__depthwise_path = {pack_weights, run_images};
 
 /* ---- kernel gradients ---- */
 

@@ -53,10 +53,7 @@ enum {
  */
 int64_t cn__depthwise_repeat(const cn_conv_plan *plan);
 cn_status cn__depthwise_plan(cn_conv_plan *plan);
-void cn__depthwise_pack(const cn_conv_plan *plan, const float *kernel, float *packed);
-void cn__depthwise_run(const cn_conv_plan *plan, const float *in, const float *packed,
-                       const float *bias, cn_clamp clamp, float *out, float *scratch,
-                       cn_pool *pool);
+extern const cn__conv_path cn__depthwise_path;
 void cn__depthwise_kernel_gradient(const cn_conv_plan *plan, const float *in,
                                    const float *out_gradient, float *kernel_gradient,
                                    float *scratch, cn_pool *pool);

@@ -168,5 +168,7 @@ cn_status cn__depthwise_plan(cn_conv_plan *plan)
         plan->scratch_floats = plan->tasks * d->sums;
     plan->scratch_floats += d->repeated;
     plan->depthwise = d;
+    plan->path = &cn__depthwise_path;
+    plan->algorithm = "depthwise";
     return CN_OK;
 }

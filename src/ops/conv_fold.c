@@ -388,18 +388,15 @@ static void run_task(void *context, size_t index)
     run_block(c, phase, &phase->block[task % phase->blocks], first, end);
 }
 
-void cn__fold_run(const cn_conv_plan *plan, const float *in, const float *packed, const float *bias,
-                  cn_clamp clamp, float *out, cn_pool *pool)
+static void run_tiles(const cn_conv_plan *plan, const cn__conv_run *run, cn_pool *pool)
 {
-    if (plan->fold->kind == CN__FOLD_PLANES) {
-        cn__planar_run(plan, in, packed, bias, clamp, out, pool);
-        return;
-    }
-    if (plan->fold->kind == CN__FOLD_SPREAD) {
-        cn__spread_run(plan, in, packed, bias, clamp, out, pool);
-        return;
-    }
-    run_context context = {
-        .plan = plan, .in = in, .packed = packed, .bias = bias, .out = out, .clamp = clamp};
+    run_context context = {.plan = plan,
+                           .in = run->in,
+                           .packed = run->packed,
+                           .bias = run->bias,
+                           .out = run->out,
+                           .clamp = run->clamp};
     cn__pool_run(pool, run_task, &context, (size_t)plan->fold->tasks);
 }
+
+const cn__conv_path cn__fold_path = {cn__fold_pack, run_tiles};

@@ -52,8 +52,7 @@ struct cn__fold {
     int64_t phases;
     cn__fold_phase *phase;
     int64_t blocks, tasks; /* of all phases */
-    const char *name;
-    const float *zeros; /* as many as the deepest tap reads */
+    const float *zeros;    /* as many as the deepest tap reads */
 };
 
 /* The kernel's tap that a position of a run has for a cell, counted from the run's first of each;
@@ -64,9 +63,7 @@ int64_t cn__fold_tap(const cn_conv_plan *plan, int axis, const cn__fold_class *o
 /* Sets plan->fold and the plan's packed floats if folding is expected to be faster; else leaves the
  * plan as it is. */
 cn_status cn__fold_plan(cn_conv_plan *plan);
-const char *cn__fold_name(const cn_conv_plan *plan);
 void cn__fold_pack(const cn_conv_plan *plan, const float *kernel, float *packed, cn_pool *pool);
-void cn__fold_run(const cn_conv_plan *plan, const float *in, const float *packed, const float *bias,
-                  cn_clamp clamp, float *out, cn_pool *pool);
+extern const cn__conv_path cn__fold_path;
 
 #endif

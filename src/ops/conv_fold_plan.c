@@ -289,6 +289,10 @@ static void cut_into_tasks(const cn_conv_plan *plan, double all, cn__fold_phase 
         cn__ceil_div(plan->conv.batch * phase->image_runs, phase->chunk_runs) * phase->blocks;
 }
 
+static const cn__conv_path *const paths[CN__FOLD_KINDS] = {[CN__FOLD_TILES] = &cn__fold_path,
+                                                           [CN__FOLD_PLANES] = &cn__planar_path,
+                                                           [CN__FOLD_SPREAD] = &cn__spread_path};
+
 /* The blocks, the tasks and the packed kernel of all phases. */
 static cn_status finish(cn_conv_plan *plan, struct cn__fold *fold)
 {
@@ -317,13 +321,14 @@ static cn_status finish(cn_conv_plan *plan, struct cn__fold *fold)
     fold->zeros = cn__arena_alloc(plan->arena, (size_t)deepest * sizeof(float));
     if (fold->zeros == NULL)
         return cn_error_status();
-    fold->name = fold->kind == CN__FOLD_PLANES   ? "planar"
-                 : fold->kind == CN__FOLD_SPREAD ? "spread"
-                 : members == 1                  ? "cells as channels"
-                 : plan->phases > 1              ? "phases as channels"
-                                                 : "pixels as channels";
+    plan->algorithm = fold->kind == CN__FOLD_PLANES   ? "planar"
+                      : fold->kind == CN__FOLD_SPREAD ? "spread"
+                      : members == 1                  ? "cells as channels"
+                      : plan->phases > 1              ? "phases as channels"
+                                                      : "pixels as channels";
     plan->packed_floats = packed;
     plan->fold = fold;
+    plan->path = paths[fold->kind];
     return CN_OK;
 }
 
@@ -397,9 +402,4 @@ cn_status cn__fold_plan(cn_conv_plan *plan)
         return cn_error_status();
     all_phases(plan, best, kind, fold->phase);
     return finish(plan, fold);
-}
-
-const char *cn__fold_name(const cn_conv_plan *plan)
-{
-    return plan->fold->name;
 }

@@ -7,6 +7,36 @@ enum {
     most_channels = 1024 /* of all groups, where they are merged to one */
 };
 
+/* The kernel's last axis has all channels of one side, the one before it those of a group of the
+ * other: (tap, channel, channels of all groups). Each of the merged groups has channels of its own
+ * on that one: (tap, group, channel, channels of all groups), zero for channels of another. */
+static void pack_kernel(const cn_conv_plan *plan, const float *kernel, float *packed, cn_pool *pool)
+{
+    const struct cn__groups *g = plan->groups;
+    const cn_conv *conv = &plan->conv;
+    bool transposed = plan->pass == CN_CONV_TRANSPOSE;
+    int64_t all = transposed ? conv->in_channels : conv->out_channels, own = all / conv->groups;
+    int64_t channels = transposed ? plan->columns : plan->depth;
+    int64_t taps = conv->kernel[0] * conv->kernel[1] * conv->kernel[2];
+    float *wide = packed + g->inner.packed_floats;
+    memset(wide, 0, (size_t)g->kernel_floats * sizeof *wide);
+    for (int64_t t = 0; t < taps * channels; t++, kernel += all) {
+        float *to = wide + (t / channels * g->merged * channels + t % channels) * all;
+        for (int64_t n = 0; n < conv->groups; n++)
+            memcpy(to + n % g->merged * channels * all + n * own, kernel + n * own,
+                   (size_t)own * sizeof *to);
+    }
+    cn_conv_plan_pack(&g->inner, wide, packed, pool);
+}
+
+static void run_merged(const cn_conv_plan *plan, const cn__conv_run *run, cn_pool *pool)
+{
+    const cn_conv_plan *inner = &plan->groups->inner;
+    inner->path->run(inner, run, pool);
+}
+
+static const cn__conv_path merged_path = {pack_kernel, run_merged};
+
 /* The fewest groups, dividing all, that together fill a vector on either side; 0 if all do not. */
 static int64_t fewest(const cn_conv_plan *plan)
 {
@@ -39,6 +69,8 @@ static cn_status try_merged(cn_conv_plan *plan, int64_t merged)
     g->merged = merged;
     g->kernel_floats = merged * cn_conv_kernel_count(&plan->conv, plan->pass == CN_CONV_TRANSPOSE);
     plan->groups = g;
+    plan->path = &merged_path;
+    plan->algorithm = "merged groups";
     plan->cycles = inner->cycles;
     plan->packed_floats = inner->packed_floats + g->kernel_floats;
     plan->scratch_floats = inner->scratch_floats;
@@ -56,26 +88,4 @@ cn_status cn__groups_plan(cn_conv_plan *plan)
         CN__TRY(try_merged(plan, merged));
     bool narrow = cn__max(plan->conv.in_channels, plan->conv.out_channels) <= most_channels;
     return narrow && merged != groups ? try_merged(plan, groups) : CN_OK;
-}
-
-/* The kernel's last axis has all channels of one side, the one before it those of a group of the
- * other: (tap, channel, channels of all groups). Each of the merged groups has channels of its own
- * on that one: (tap, group, channel, channels of all groups), zero for channels of another. */
-void cn__groups_pack(const cn_conv_plan *plan, const float *kernel, float *packed, cn_pool *pool)
-{
-    const struct cn__groups *g = plan->groups;
-    const cn_conv *conv = &plan->conv;
-    bool transposed = plan->pass == CN_CONV_TRANSPOSE;
-    int64_t all = transposed ? conv->in_channels : conv->out_channels, own = all / conv->groups;
-    int64_t channels = transposed ? plan->columns : plan->depth;
-    int64_t taps = conv->kernel[0] * conv->kernel[1] * conv->kernel[2];
-    float *wide = packed + g->inner.packed_floats;
-    memset(wide, 0, (size_t)g->kernel_floats * sizeof *wide);
-    for (int64_t t = 0; t < taps * channels; t++, kernel += all) {
-        float *to = wide + (t / channels * g->merged * channels + t % channels) * all;
-        for (int64_t n = 0; n < conv->groups; n++)
-            memcpy(to + n % g->merged * channels * all + n * own, kernel + n * own,
-                   (size_t)own * sizeof *to);
-    }
-    cn_conv_plan_pack(&g->inner, wide, packed, pool);
 }

@@ -15,6 +15,5 @@ struct cn__groups {
 /* Sets plan->groups and the plan's packed and scratch floats if this is expected to be faster than
  * what is planned so far; else leaves the plan as it is. */
 cn_status cn__groups_plan(cn_conv_plan *plan);
-void cn__groups_pack(const cn_conv_plan *plan, const float *kernel, float *packed, cn_pool *pool);
 
 #endif

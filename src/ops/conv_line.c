@@ -1,6 +1,7 @@
 /* Running a convolution with few input channels; see conv_line.h. */
 #include <string.h>
 
+#include "ops/conv_direct.h"
 #include "ops/conv_line.h"
 #include "ops/copy.h"
 
@@ -255,10 +256,15 @@ static void run_task(void *context, size_t index)
         run_line(c, &at, &s);
 }
 
-void cn__line_run(const cn_conv_plan *plan, const float *in, const float *packed, const float *bias,
-                  cn_clamp clamp, float *out, cn_pool *pool)
+static void run_lines(const cn_conv_plan *plan, const cn__conv_run *run, cn_pool *pool)
 {
-    run_context context = {
-        .plan = plan, .in = in, .packed = packed, .bias = bias, .out = out, .clamp = clamp};
+    run_context context = {.plan = plan,
+                           .in = run->in,
+                           .packed = run->packed,
+                           .bias = run->bias,
+                           .out = run->out,
+                           .clamp = run->clamp};
     cn__pool_run(pool, run_task, &context, (size_t)plan->line->tasks);
 }
+
+const cn__conv_path cn__line_path = {cn__direct_pack, run_lines};

@@ -46,7 +46,6 @@ struct cn__line_conv {
 double cn__line_cost(const cn_conv_plan *plan);
 /* Sets plan->line, and the plan's blocks. */
 cn_status cn__line_plan(cn_conv_plan *plan);
-void cn__line_run(const cn_conv_plan *plan, const float *in, const float *packed, const float *bias,
-                  cn_clamp clamp, float *out, cn_pool *pool);
+extern const cn__conv_path cn__line_path;
 
 #endif

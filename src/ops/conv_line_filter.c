@@ -55,8 +55,7 @@ static void pack_task(void *context, size_t index)
     }
 }
 
-void cn__line_filter_pack(const cn_conv_plan *plan, const float *kernel, float *packed,
-                          cn_pool *pool)
+static void pack_kernel(const cn_conv_plan *plan, const float *kernel, float *packed, cn_pool *pool)
 {
     pack_context context = {plan, kernel, packed};
     cn__pool_run(pool, pack_task, &context, (size_t)plan->blocks);
@@ -276,10 +275,15 @@ static void run_task(void *context, size_t index)
     }
 }
 
-void cn__line_filter_run(const cn_conv_plan *plan, const float *in, const float *packed,
-                         const float *bias, cn_clamp clamp, float *out, cn_pool *pool)
+static void run_lines(const cn_conv_plan *plan, const cn__conv_run *run, cn_pool *pool)
 {
-    run_context context = {
-        .plan = plan, .in = in, .packed = packed, .bias = bias, .out = out, .clamp = clamp};
+    run_context context = {.plan = plan,
+                           .in = run->in,
+                           .packed = run->packed,
+                           .bias = run->bias,
+                           .out = run->out,
+                           .clamp = run->clamp};
     cn__pool_run(pool, run_task, &context, (size_t)plan->line_filter->tasks);
 }
+
+const cn__conv_path cn__line_filter_path = {pack_kernel, run_lines};

@@ -41,9 +41,6 @@ struct cn__line_filter {
 double cn__line_filter_cost(const cn_conv_plan *plan);
 /* Sets plan->line_filter, the plan's blocks and packed floats. */
 cn_status cn__line_filter_plan(cn_conv_plan *plan);
-void cn__line_filter_pack(const cn_conv_plan *plan, const float *kernel, float *packed,
-                          cn_pool *pool);
-void cn__line_filter_run(const cn_conv_plan *plan, const float *in, const float *packed,
-                         const float *bias, cn_clamp clamp, float *out, cn_pool *pool);
+extern const cn__conv_path cn__line_filter_path;
 
 #endif

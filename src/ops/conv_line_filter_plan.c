@@ -143,5 +143,7 @@ cn_status cn__line_filter_plan(cn_conv_plan *plan)
     cut_into_tasks(plan, f);
     plan->packed_floats = f->column * plan->packed_columns;
     plan->line_filter = f;
+    plan->path = &cn__line_filter_path;
+    plan->algorithm = "by line, filtered";
     return CN_OK;
 }

@@ -175,5 +175,7 @@ cn_status cn__line_plan(cn_conv_plan *plan)
                             &plan->packed_columns));
     cut_into_tasks(plan, line);
     plan->line = line;
+    plan->path = &cn__line_path;
+    plan->algorithm = "by line";
     return CN_OK;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "ops/conv_depthwise.h"
+#include "ops/conv_direct.h"
 #include "ops/conv_fold.h"
 #include "ops/conv_groups.h"
 #include "ops/conv_plan.h"
@@ -263,6 +264,8 @@ cn_status cn__plan_alone(cn_conv_plan *plan)
     for (int axis = 0; axis < 3; axis++)
         CN__TRY(plan_axis(plan, axis));
     CN__TRY(plan_phases(plan));
+    plan->path = &cn__direct_path;
+    plan->algorithm = plan->phases > 1 ? "by phase" : "direct";
     bool gradient = plan->pass != CN_CONV_FORWARD && plan->pass != CN_CONV_TRANSPOSE;
     int64_t columns = plan->columns;
     if (gradient)
@@ -283,25 +286,6 @@ cn_status cn__plan_alone(cn_conv_plan *plan)
     if (plan->winograd == NULL)
         CN__TRY(cn__fold_plan(plan));
     return cn__subpixel_plan(plan);
-}
-
-static const char *algorithm_of(const cn_conv_plan *plan)
-{
-    if (plan->groups != NULL)
-        return "merged groups";
-    if (plan->subpixel != NULL)
-        return "sub-pixel";
-    if (plan->winograd != NULL)
-        return "minimal filtering";
-    if (plan->line_filter != NULL)
-        return "by line, filtered";
-    if (plan->line != NULL)
-        return "by line";
-    if (plan->fold != NULL)
-        return cn__fold_name(plan);
-    if (plan->depthwise != NULL)
-        return "depthwise";
-    return plan->phases > 1 ? "by phase" : "direct";
 }
 
 cn_conv_plan *cn_conv_plan_new(const cn_conv *conv, cn_conv_pass pass)
@@ -329,7 +313,6 @@ cn_conv_plan *cn_conv_plan_new(const cn_conv *conv, cn_conv_pass pass)
         cn__arena_free(arena);
         return NULL;
     }
-    plan->algorithm = algorithm_of(plan);
     return plan;
 }
 

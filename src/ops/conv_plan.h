@@ -67,9 +67,23 @@ typedef struct cn__gradient {
     int64_t copied; /* floats that a line of taps copies of a chunk's input at most */
 } cn__gradient;
 
+/* What a run is given. */
+typedef struct cn__conv_run {
+    const float *in, *packed, *bias; /* the bias may be NULL */
+    cn_clamp clamp;
+    float *out, *scratch;
+} cn__conv_run;
+
+/* How a convolution is computed: packs a kernel, and runs. */
+typedef struct cn__conv_path {
+    void (*pack)(const cn_conv_plan *plan, const float *kernel, float *packed, cn_pool *pool);
+    void (*run)(const cn_conv_plan *plan, const cn__conv_run *run, cn_pool *pool);
+} cn__conv_path;
+
 struct cn_conv_plan {
     cn_conv conv; /* with three axes and no zeros for defaults */
     cn_conv_pass pass;
+    const cn__conv_path *path; /* not for kernel gradients */
     const char *algorithm;
     char choice[200]; /* what was weighed, in words */
     double cycles;    /* that the algorithm is expected to take, where others are weighed */

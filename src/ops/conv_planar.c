@@ -207,10 +207,15 @@ static void planar_task(void *opaque, size_t index)
     }
 }
 
-void cn__planar_run(const cn_conv_plan *plan, const float *in, const float *packed,
-                    const float *bias, cn_clamp clamp, float *out, cn_pool *pool)
+static void run_planes(const cn_conv_plan *plan, const cn__conv_run *run, cn_pool *pool)
 {
-    context c = {
-        .plan = plan, .in = in, .packed = packed, .bias = bias, .out = out, .clamp = clamp};
+    context c = {.plan = plan,
+                 .in = run->in,
+                 .packed = run->packed,
+                 .bias = run->bias,
+                 .out = run->out,
+                 .clamp = run->clamp};
     cn__pool_run(pool, planar_task, &c, (size_t)plan->fold->tasks);
 }
+
+const cn__conv_path cn__planar_path = {cn__fold_pack, run_planes};

@@ -16,7 +16,6 @@ enum {
 cn_status cn__planar_finish(cn_conv_plan *plan, cn__fold_phase *phase);
 /* What a phase costs in multiply-adds of a vector; infinite if it cannot be computed so. */
 double cn__planar_cost(const cn_conv_plan *plan, const cn__fold_phase *phase);
-void cn__planar_run(const cn_conv_plan *plan, const float *in, const float *packed,
-                    const float *bias, cn_clamp clamp, float *out, cn_pool *pool);
+extern const cn__conv_path cn__planar_path;
 
 #endif

@@ -31,7 +31,6 @@ cn__fold_class cn__spread_class(const cn_conv_plan *plan, int axis);
 cn_status cn__spread_finish(cn_conv_plan *plan, cn__fold_phase *phase, int64_t *width);
 /* What a phase costs in multiply-adds of a vector; infinite if it cannot be computed so. */
 double cn__spread_cost(const cn_conv_plan *plan, const cn__fold_phase *phase);
-void cn__spread_run(const cn_conv_plan *plan, const float *in, const float *packed,
-                    const float *bias, cn_clamp clamp, float *out, cn_pool *pool);
+extern const cn__conv_path cn__spread_path;
 
 #endif

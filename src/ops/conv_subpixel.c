@@ -115,32 +115,38 @@ static void take_tap(float *inner, float *tap, int64_t floats)
     memcpy(tap, inner, (size_t)floats * sizeof *tap);
 }
 
-void cn__subpixel_pack(const cn_conv_plan *plan, const float *kernel, float *packed, cn_pool *pool)
+static void pack_kernel(const cn_conv_plan *plan, const float *kernel, float *packed, cn_pool *pool)
 {
     const struct cn__subpixel *s = plan->subpixel;
     float *inner = packed + s->inner.packed_floats;
     memset(inner, 0, (size_t)s->kernel_floats * sizeof *inner);
     for_taps(plan, inner, (float *)(uintptr_t)kernel, give_tap); /* which only reads it */
-    cn__winograd_pack(&s->inner, inner, packed, pool);
+    cn_conv_plan_pack(&s->inner, inner, packed, pool);
 }
 
 /* ---- running ---- */
 
-void cn__subpixel_run(const cn_conv_plan *plan, const float *in, const float *packed,
-                      const float *bias, cn_clamp clamp, float *out, float *scratch, cn_pool *pool)
+static void run_cells(const cn_conv_plan *plan, const cn__conv_run *run, cn_pool *pool)
 {
     const struct cn__subpixel *s = plan->subpixel;
-    float *cells = scratch, *biases = cells + s->cell_floats, *rest = biases + s->bias_floats;
+    float *cells = run->scratch, *biases = cells + s->cell_floats;
+    cn__conv_run inner = *run;
+    inner.scratch = biases + s->bias_floats;
     if (plan->pass == CN_CONV_FORWARD) {
-        move_pixels(plan, to_cells, in, cells, pool);
-        cn__winograd_run(&s->inner, cells, packed, bias, clamp, out, rest, pool);
+        move_pixels(plan, to_cells, run->in, cells, pool);
+        inner.in = cells;
+        s->inner.path->run(&s->inner, &inner, pool);
         return;
     }
-    for (int64_t i = 0; bias != NULL && i < s->cell; i++)
-        biases[i] = i < s->used ? bias[i % plan->conv.out_channels] : 0;
-    cn__winograd_run(&s->inner, in, packed, bias != NULL ? biases : NULL, clamp, cells, rest, pool);
-    move_pixels(plan, to_pixels, cells, out, pool);
+    for (int64_t i = 0; run->bias != NULL && i < s->cell; i++)
+        biases[i] = i < s->used ? run->bias[i % plan->conv.out_channels] : 0;
+    inner.bias = run->bias != NULL ? biases : NULL;
+    inner.out = cells;
+    s->inner.path->run(&s->inner, &inner, pool);
+    move_pixels(plan, to_pixels, cells, run->out, pool);
 }
+
+const cn__conv_path cn__subpixel_path = {pack_kernel, run_cells};
 
 void cn__subpixel_kernel_gradient(const cn_conv_plan *plan, const float *in, const float *gradient,
                                   float *kernel, float *scratch, cn_pool *pool)

@@ -26,9 +26,7 @@ struct cn__subpixel {
 /* Sets plan->subpixel and the plan's packed and scratch floats if this is expected to be faster
  * than what is planned so far; else leaves the plan as it is. */
 cn_status cn__subpixel_plan(cn_conv_plan *plan);
-void cn__subpixel_pack(const cn_conv_plan *plan, const float *kernel, float *packed, cn_pool *pool);
-void cn__subpixel_run(const cn_conv_plan *plan, const float *in, const float *packed,
-                      const float *bias, cn_clamp clamp, float *out, float *scratch, cn_pool *pool);
+extern const cn__conv_path cn__subpixel_path;
 /* The arguments are those of the convolution, whichever of the two the gradient belongs to. */
 void cn__subpixel_kernel_gradient(const cn_conv_plan *plan, const float *in, const float *gradient,
                                   float *kernel, float *scratch, cn_pool *pool);

@@ -126,6 +126,8 @@ cn_status cn__subpixel_plan(cn_conv_plan *plan)
         return CN_OK;
     bool runs = plan->pass == CN_CONV_FORWARD || plan->pass == CN_CONV_TRANSPOSE;
     plan->subpixel = s;
+    plan->path = &cn__subpixel_path;
+    plan->algorithm = "sub-pixel";
     plan->cycles = cycles;
     plan->packed_floats = runs ? s->inner.packed_floats + s->kernel_floats : 0;
     plan->scratch_floats = own_scratch(plan, s) + s->inner.scratch_floats;

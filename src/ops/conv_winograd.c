@@ -185,19 +185,20 @@ static void chunk_task(void *context, int64_t task, int64_t slot)
         run_chunk(c, &of, memory);
 }
 
-void cn__winograd_run(const cn_conv_plan *plan, const float *in, const float *packed,
-                      const float *bias, cn_clamp clamp, float *out, float *scratch, cn_pool *pool)
+static void run_winograd(const cn_conv_plan *plan, const cn__conv_run *run, cn_pool *pool)
 {
     const cn__winograd_conv *w = plan->winograd;
     cn__winograd_context context = {.plan = plan,
-                                    .in = in,
-                                    .packed = packed,
-                                    .bias = bias,
-                                    .out = out,
-                                    .scratch = scratch,
-                                    .clamp = clamp};
+                                    .in = run->in,
+                                    .packed = run->packed,
+                                    .bias = run->bias,
+                                    .out = run->out,
+                                    .scratch = run->scratch,
+                                    .clamp = run->clamp};
     if (w->shared)
         cn__pool_run(pool, input_task, &context,
                      (size_t)(plan->conv.groups * cn__ceil_div(w->tiles, shared_tiles)));
     cn__run_slots(pool, chunk_task, &context, w->tasks, w->slots);
 }
+
+const cn__conv_path cn__winograd_path = {cn__winograd_pack, run_winograd};

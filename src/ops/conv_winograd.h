@@ -9,9 +9,7 @@
 /* Sets plan->winograd and the plan's packed and scratch floats if minimal filtering can compute
  * this convolution and is expected to be faster; else leaves the plan as it is. */
 cn_status cn__winograd_plan(cn_conv_plan *plan);
-void cn__winograd_pack(const cn_conv_plan *plan, const float *kernel, float *packed, cn_pool *pool);
-void cn__winograd_run(const cn_conv_plan *plan, const float *in, const float *packed,
-                      const float *bias, cn_clamp clamp, float *out, float *scratch, cn_pool *pool);
+extern const cn__conv_path cn__winograd_path;
 
 /* The same for kernel gradients, whose plan is that of the convolution. */
 cn_status cn__winograd_gradient_plan(cn_conv_plan *plan);

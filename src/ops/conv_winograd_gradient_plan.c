@@ -191,6 +191,7 @@ cn_status cn__winograd_gradient_plan(cn_conv_plan *plan)
     CN__TRY(cn__winograd_choose(plan, plan->cycles, try));
     if (plan->winograd == NULL)
         return CN_OK;
+    plan->algorithm = "minimal filtering";
     const cn__winograd_gradient *g = &plan->winograd->gradient;
     plan->scratch_floats = shared_floats(g) + g->slots * g->slot_floats;
     return CN_OK;

@@ -328,6 +328,8 @@ cn_status cn__winograd_plan(cn_conv_plan *plan)
     const cn__winograd_conv *w = plan->winograd;
     if (w == NULL)
         return CN_OK;
+    plan->path = &cn__winograd_path;
+    plan->algorithm = "minimal filtering";
     plan->packed_floats = w->group_packed * plan->conv.groups;
     plan->scratch_floats =
         w->slots * w->slot_floats + (w->shared ? w->chunks * w->chunk_floats : 0);

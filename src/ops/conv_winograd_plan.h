@@ -247,6 +247,7 @@ typedef struct cn__winograd_chunk {
     int64_t group, first, end;
 } cn__winograd_chunk;
 
+void cn__winograd_pack(const cn_conv_plan *plan, const float *kernel, float *packed, cn_pool *pool);
 /* The windows of a round, transformed. */
 void cn__winograd_inputs(const cn__winograd_context *c, const cn__winograd_chunk *of, int64_t round,
                          float *transformed);
