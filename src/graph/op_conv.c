@@ -374,6 +374,9 @@ static cn_status run_kernel_gradient(const cn__step *step, cn_pool *pool)
 static void tell(const cn__step *step, cn_trace *trace)
 {
     const conv_state *state = step->state;
+    const cn__conv_attributes *a = step->node->attributes;
+    if (step->node->op == &cn__conv_op && a->options.transposed)
+        trace->operation = "conv_transpose";
     trace->algorithm = cn_conv_plan_algorithm(state->plan);
     trace->choice = cn_conv_plan_choice(state->plan);
     trace->multiplications = state->multiplications;

@@ -64,12 +64,15 @@ static cn_status copy_leaf(copier *c, const cn__node *node)
     return copy != NULL ? cn__map_set(&c->copies, node->out[0], copy) : cn_error_status();
 }
 
-static bool is_among(const cn_tensor *tensor, cn_tensor *const *list, int count)
+/* The layer's name, for traces, of what was made for it; not of what another layer's name has. */
+static void name_made(cn_tensor *tensor, const char *name)
 {
-    for (int i = 0; i < count; i++)
-        if (list[i] == tensor)
-            return true;
-    return false;
+    while (tensor->name == tensor->node->op->name && tensor->node->inputs > 0) {
+        const cn__op *op = tensor->node->op;
+        tensor->name = name;
+        if (op == &cn__transpose_op || op == &cn__reshape_op || op == &cn__reshape_like_op)
+            tensor = tensor->node->in[0];
+    }
 }
 
 static cn_status copy_one(copier *c, const cn__node *node)
@@ -84,8 +87,8 @@ static cn_status copy_one(copier *c, const cn__node *node)
     for (int i = 0; i < node->outputs; i++) {
         if (cn__map_get(&c->copies, node->out[i]) == NULL)
             CN__TRY(cn__map_set(&c->copies, node->out[i], out[i]));
-        if (node->out[i]->name != node->op->name && !is_among(out[i], in, node->inputs))
-            out[i]->name = node->out[i]->name; /* the layer's, for traces */
+        if (node->out[i]->name != node->op->name)
+            name_made(out[i], node->out[i]->name);
     }
     return CN_OK;
 }

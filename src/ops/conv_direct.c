@@ -110,6 +110,12 @@ static void pack_task(void *context, size_t index)
                packed_block(plan, c->packed, phase, group, block));
 }
 
+int64_t cn__direct_packed_floats(const cn_conv_plan *plan)
+{
+    const cn__conv_phase *last = &plan->phase[plan->phases - 1];
+    return last->packed + last->taps * plan->conv.groups * plan->depth * plan->packed_columns;
+}
+
 void cn__direct_pack(const cn_conv_plan *plan, const float *kernel, float *packed, cn_pool *pool)
 {
     pack_context context = {plan, kernel, packed};

@@ -7,6 +7,7 @@
 #include "ops/conv_line_filter.h"
 #include "ops/conv_planar.h"
 #include "ops/conv_spread.h"
+#include "ops/conv_winograd.h"
 
 /* Costs in multiply-adds of one vector, two of which a processor does at a time. Found by timing.
  */
@@ -365,6 +366,35 @@ static bool choose_kind(cn_conv_plan *plan, const ways found[3], const ways spre
     return chosen;
 }
 
+/* True if minimal filtering is planned and is expected to be faster. */
+static bool stays(const cn_conv_plan *plan, double least)
+{
+    return plan->winograd != NULL &&
+           (cn__winograd_preferred() != 0 || cycles_of(plan, least) >= plan->cycles);
+}
+
+/* In place of the direct sum, or of minimal filtering. */
+static void take_over(cn_conv_plan *plan, double cost)
+{
+    plan->winograd = NULL;
+    plan->scratch_floats = 0;
+    plan->cycles = cycles_of(plan, cost);
+}
+
+static cn_status plan_fold(cn_conv_plan *plan, cn__fold_kind kind, const way *best[3])
+{
+    struct cn__fold *fold = cn__arena_alloc(plan->arena, sizeof *fold);
+    if (fold == NULL)
+        return cn_error_status();
+    fold->kind = kind;
+    fold->phases = best[0]->classes * best[1]->classes * best[2]->classes;
+    fold->phase = cn__arena_alloc(plan->arena, (size_t)fold->phases * sizeof *fold->phase);
+    if (fold->phase == NULL)
+        return cn_error_status();
+    all_phases(plan, best, kind, fold->phase);
+    return finish(plan, fold);
+}
+
 cn_status cn__fold_plan(cn_conv_plan *plan)
 {
     bool transposed = plan->pass == CN_CONV_TRANSPOSE;
@@ -384,22 +414,16 @@ cn_status cn__fold_plan(cn_conv_plan *plan)
     if (plan->choice[0] == '\0') /* else minimal filtering has weighed it */
         weigh(plan, "direct", direct);
     weigh(plan, "by line", by_line);
-    weigh(plan, "by line, filtered", filtered);
+    weigh(plan, "filtered by line", filtered);
     double least = fmin(fmin(by_line, filtered), direct);
     bool folded = plan->conv.groups == 1 && choose_kind(plan, found, spread, &least, &kind, best);
-    plan->cycles = cycles_of(plan, least);
-    if (!folded && filtered <= least)
+    bool lines = filtered <= least || by_line <= least;
+    if (stays(plan, least) || (plan->winograd != NULL && !folded && !lines))
+        return CN_OK;
+    take_over(plan, least);
+    if (folded)
+        return plan_fold(plan, kind, best);
+    if (filtered <= least)
         return cn__line_filter_plan(plan);
-    if (!folded)
-        return by_line <= least ? cn__line_plan(plan) : CN_OK;
-    struct cn__fold *fold = cn__arena_alloc(plan->arena, sizeof *fold);
-    if (fold == NULL)
-        return cn_error_status();
-    fold->kind = kind;
-    fold->phases = best[0]->classes * best[1]->classes * best[2]->classes;
-    fold->phase = cn__arena_alloc(plan->arena, (size_t)fold->phases * sizeof *fold->phase);
-    if (fold->phase == NULL)
-        return cn_error_status();
-    all_phases(plan, best, kind, fold->phase);
-    return finish(plan, fold);
+    return by_line <= least ? cn__line_plan(plan) : CN_OK;
 }

@@ -144,6 +144,6 @@ cn_status cn__line_filter_plan(cn_conv_plan *plan)
     plan->packed_floats = f->column * plan->packed_columns;
     plan->line_filter = f;
     plan->path = &cn__line_filter_path;
-    plan->algorithm = "by line, filtered";
+    plan->algorithm = "filtered by line";
     return CN_OK;
 }

@@ -1,6 +1,7 @@
 /* Planning a convolution with few input channels; see conv_line.h. */
 #include <math.h>
 
+#include "ops/conv_direct.h"
 #include "ops/conv_line.h"
 
 /* Costs in multiply-adds of one vector, two of which a processor does at a time. Found by timing.
@@ -174,6 +175,7 @@ cn_status cn__line_plan(cn_conv_plan *plan)
     CN__TRY(cn__plan_blocks(plan, plan->columns, line->widest, &plan->blocks, &plan->block,
                             &plan->packed_columns));
     cut_into_tasks(plan, line);
+    plan->packed_floats = cn__direct_packed_floats(plan);
     plan->line = line;
     plan->path = &cn__line_path;
     plan->algorithm = "by line";

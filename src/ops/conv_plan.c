@@ -283,14 +283,15 @@ cn_status cn__plan_alone(cn_conv_plan *plan)
     }
     plan_tasks(plan);
     CN__TRY(cn__winograd_plan(plan));
-    if (plan->winograd == NULL)
-        CN__TRY(cn__fold_plan(plan));
+    CN__TRY(cn__fold_plan(plan));
     return cn__subpixel_plan(plan);
 }
 
 cn_conv_plan *cn_conv_plan_new(const cn_conv *conv, cn_conv_pass pass)
 {
     bool transposed = pass == CN_CONV_TRANSPOSE || pass == CN_CONV_TRANSPOSE_KERNEL_GRADIENT;
+    if (pass < CN_CONV_FORWARD || pass > CN_CONV_TRANSPOSE_KERNEL_GRADIENT)
+        return cn__fail_null(CN_ERROR_ARGUMENT, "cn_conv_plan_new: there is no pass %d", (int)pass);
     if (cn_conv_check(conv, transposed) != CN_OK)
         return NULL;
     cn__arena *arena = cn__arena_new();

