@@ -64,8 +64,11 @@ static bool spread(const char *option, const cli_extents *given, int rank, int64
                    int64_t *out)
 {
     if (given->rank != 1 && given->rank != rank) {
-        (void)cli_fail_usage(NULL, "--%s takes 1 number or %d, but got %d", option, rank,
-                             given->rank);
+        if (rank == 1)
+            (void)cli_fail_usage(NULL, "--%s takes 1 number, but got %d", option, given->rank);
+        else
+            (void)cli_fail_usage(NULL, "--%s takes 1 number or %d, but got %d", option, rank,
+                                 given->rank);
         return false;
     }
     for (int i = 0; i < rank; i++) {
@@ -84,6 +87,11 @@ static bool take_input(const operation_options *s, cn_conv *conv)
 {
     cli_extents input = s->input;
     conv->in_channels = 1;
+    if (input.rank > conv->rank + 1) {
+        (void)cli_fail_usage(NULL, "--input takes %d number%s, or %d with the channels, but got %d",
+                             conv->rank, conv->rank == 1 ? "" : "s", conv->rank + 1, input.rank);
+        return false;
+    }
     if (input.rank == conv->rank + 1)
         conv->in_channels = input.dim[--input.rank];
     return spread("input", &input, conv->rank, 1, conv->in);

@@ -86,7 +86,7 @@ CN_API int64_t cn_conv_out_count(const cn_conv *conv);
 CN_API int64_t cn_conv_kernel_count(const cn_conv *conv, bool transposed);
 CN_API double cn_conv_multiplications(const cn_conv *conv, bool transposed);
 
-/* What is done to each output value in the same pass: out = min(max(x, low), high). */
+/* What is done to each output value in the same pass: out = min(max(x, low), high); NaN stays. */
 typedef struct cn_clamp {
     float low, high;
 } cn_clamp;
@@ -122,8 +122,11 @@ typedef struct cn_conv_plan cn_conv_plan;
  * (Winograd's algorithms) along one or two of their axes: with 1.3 to 4 times fewer
  * multiplications, and with an error below 1e-5 of the largest output for up to 512 channels, where
  * the direct sum has some 3e-6. An infinity or NaN in the input then spreads over the tiles of up
- * to 5 x 5 outputs that read it, or over all taps of a kernel gradient. It needs working memory, at
- * most `most_scratch` bytes. `direct_only`, or CORNU_WINOGRAD=0 in the environment, forbids it. */
+ * to 5 x 5 cells near it, a cell being an output or, of a transposed convolution with few channels,
+ * those of a stride along each axis; or over all taps of a kernel gradient. It needs working
+ * memory, at most `most_scratch` bytes. `direct_only`, or CORNU_WINOGRAD=0 in the environment,
+ * forbids it. With few channels or many groups, neighbouring outputs or groups may be computed
+ * together by a kernel with zeros, which an infinity or NaN turns into NaN for all of them. */
 CN_API cn_conv_plan *cn_conv_plan_new(const cn_conv *conv, cn_conv_pass pass);
 CN_API void cn_conv_plan_free(cn_conv_plan *plan);
 /* Which algorithm the plan chose, such as "direct" or "by phase". */

@@ -64,7 +64,7 @@ static cn_status copy_leaf(copier *c, const cn__node *node)
     return copy != NULL ? cn__map_set(&c->copies, node->out[0], copy) : cn_error_status();
 }
 
-/* The layer's name, for traces, of what was made for it; not of what another layer's name has. */
+/* Gives a name, most often the layer's, to what was made for it and has none yet, for traces. */
 static void name_made(cn_tensor *tensor, const char *name)
 {
     while (tensor->name == tensor->node->op->name && tensor->node->inputs > 0) {

@@ -86,6 +86,19 @@ INLINE void store(const cn__line *line, float *out, int64_t pixels, const int ti
     }
 }
 
+/* Asks for the outputs of the group after the next. */
+INLINE void own_ahead(const float *out, int64_t step, const int tiles, const int vectors)
+{
+    const int pixels = tiles * pixels_of;
+    out += 2 * pixels * step;
+    CN__UNROLL
+    for (int i = 0; i < pixels; i++, out += step) {
+        CN__UNROLL
+        for (int v = 0; v < vectors; v++)
+            __builtin_prefetch(out + v * CN__LANES, 1, 2);
+    }
+}
+
 INLINE void clear(const int tile, const int vectors, sums *s)
 {
     CN__UNROLL
@@ -102,6 +115,8 @@ INLINE void group(const cn__line *line, int64_t in, float *out, int64_t pixels, 
 {
     enum { most = most_tiles * pixels_of };
     sums s;
+    if (line->far)
+        own_ahead(out, line->out_step, tiles, vectors);
     CN__UNROLL
     for (int t = 0; t < tiles; t++)
         clear(t, vectors, &s);

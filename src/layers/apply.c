@@ -121,7 +121,7 @@ static cn_status own_outputs(cn_tensor *const *in, int inputs, cn_tensor **out, 
  * still has its operation's name and belongs to no other layer. */
 static void name_within(const cn__call *call, cn_tensor *tensor)
 {
-    if (tensor->origin || tensor->name != tensor->node->op->name ||
+    if (tensor->origin || tensor->node->inputs == 0 || tensor->name != tensor->node->op->name ||
         is_among(tensor, call->in, call->inputs))
         return;
     tensor->name = call->layer->name;

@@ -132,11 +132,11 @@ static cn_status find_ways(cn_conv_plan *plan, int axis, ways *found)
 {
     static const int64_t strides[] = {1, 2, 3, 4, 5, 6, 8};
     int64_t stride = plan->pass == CN_CONV_TRANSPOSE ? plan->conv.stride[axis] : 1;
-    int64_t most = cn__max(8, stride);
-    range *ranges = cn__arena_alloc(plan->arena, (size_t)(most * 8) * sizeof *ranges);
+    int64_t count = cn__min(cn__max(8, stride) * 8, plan->conv.out[axis]);
+    range *ranges = cn__arena_alloc(plan->arena, (size_t)count * sizeof *ranges);
     if (ranges == NULL)
         return cn_error_status();
-    for (int64_t p = 0; p < most * 8 && (p < stride || stride <= 8); p++)
+    for (int64_t p = 0; p < count && (p < stride || stride <= 8); p++)
         ranges[p] = range_of(plan, axis, p);
     if (stride > 1 && stride <= 8)
         CN__TRY(add_way(plan, axis, stride, cut_everywhere, ranges, found));
@@ -404,9 +404,11 @@ cn_status cn__fold_plan(cn_conv_plan *plan)
     if (plan->columns % plan->kernels->lanes == 0 && plan->depth >= 64)
         return CN_OK;
     ways found[3] = {0}, spread[3] = {0};
-    for (int axis = 0; axis < 3; axis++)
+    bool one_group = plan->conv.groups == 1;
+    for (int axis = 0; axis < 3 && one_group; axis++)
         CN__TRY(find_ways(plan, axis, &found[axis]));
-    CN__TRY(find_spread_ways(plan, found, spread));
+    if (one_group)
+        CN__TRY(find_spread_ways(plan, found, spread));
     cn__fold_kind kind = CN__FOLD_TILES;
     const way *best[3] = {0};
     double by_line = cn__line_cost(plan), filtered = cn__line_filter_cost(plan);
@@ -416,7 +418,7 @@ cn_status cn__fold_plan(cn_conv_plan *plan)
     weigh(plan, "by line", by_line);
     weigh(plan, "filtered by line", filtered);
     double least = fmin(fmin(by_line, filtered), direct);
-    bool folded = plan->conv.groups == 1 && choose_kind(plan, found, spread, &least, &kind, best);
+    bool folded = one_group && choose_kind(plan, found, spread, &least, &kind, best);
     bool lines = filtered <= least || by_line <= least;
     if (stays(plan, least) || (plan->winograd != NULL && !folded && !lines))
         return CN_OK;

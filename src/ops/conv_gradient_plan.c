@@ -37,7 +37,7 @@ static bool stays_near(const cn_conv_plan *plan, int64_t step, double vectors)
 {
     int64_t places = 1;
     double pixels = cn__gradient_block / (vectors * plan->kernels->lanes);
-    while (places < page_floats && step * places % page_floats != 0)
+    while (places < page_floats && step % page_floats * places % page_floats != 0)
         places *= 2;
     return fmin(pixels, cn__gradient_runs) <= (double)(ways * places);
 }

@@ -4,7 +4,9 @@
 #include "ops/conv_groups.h"
 
 enum {
-    most_channels = 1024 /* of all groups, where they are merged to one */
+    most_channels = 1024,  /* of all groups, where they are merged to one */
+    most_kernel = 4 << 20, /* floats with the zeros, which are kept beside the packed kernel */
+    most_merged = 64       /* groups, else */
 };
 
 /* The kernel's last axis has all channels of one side, the one before it those of a group of the
@@ -41,7 +43,7 @@ static const cn__conv_path merged_path = {pack_kernel, run_merged};
 static int64_t fewest(const cn_conv_plan *plan)
 {
     int64_t groups = plan->conv.groups, few = cn__min(plan->depth, plan->columns);
-    for (int64_t merged = 2; merged <= groups; merged++)
+    for (int64_t merged = 2; merged <= cn__min(groups, most_merged); merged++)
         if (groups % merged == 0 && merged * few >= plan->kernels->lanes)
             return merged;
     return 0;
@@ -50,6 +52,9 @@ static int64_t fewest(const cn_conv_plan *plan)
 /* Plans with merged groups, and keeps it if it is the best. */
 static cn_status try_merged(cn_conv_plan *plan, int64_t merged)
 {
+    int64_t floats = cn_conv_kernel_count(&plan->conv, plan->pass == CN_CONV_TRANSPOSE);
+    if (floats > most_kernel / merged)
+        return CN_OK;
     struct cn__groups *g = cn__arena_alloc(plan->arena, sizeof *g);
     if (g == NULL)
         return cn_error_status();
@@ -67,7 +72,7 @@ static cn_status try_merged(cn_conv_plan *plan, int64_t merged)
     if (inner->cycles >= plan->cycles)
         return CN_OK;
     g->merged = merged;
-    g->kernel_floats = merged * cn_conv_kernel_count(&plan->conv, plan->pass == CN_CONV_TRANSPOSE);
+    g->kernel_floats = merged * floats;
     plan->groups = g;
     plan->path = &merged_path;
     plan->algorithm = "merged groups";
@@ -81,7 +86,7 @@ cn_status cn__groups_plan(cn_conv_plan *plan)
 {
     int64_t groups = plan->conv.groups, few = cn__min(plan->depth, plan->columns);
     bool runs = plan->pass == CN_CONV_FORWARD || plan->pass == CN_CONV_TRANSPOSE;
-    if (groups == 1 || !runs || few >= plan->kernels->lanes)
+    if (groups == 1 || !runs || few >= plan->kernels->lanes || plan->depthwise != NULL)
         return CN_OK;
     int64_t merged = fewest(plan);
     if (merged > 0)

@@ -73,6 +73,8 @@ static void next_line(const cn_conv_plan *plan, line_at *line)
 static void copy_line(const cn_conv_plan *plan, const strip *s, const float *line, float *copy)
 {
     int64_t channels = plan->conv.in_channels, depth = plan->depth, cells = plan->line->cells;
+    if (s->from == s->end)
+        return;
     const float *from = line + (s->cell + s->from) * channels;
     if (depth == channels) {
         memcpy(copy + s->from * channels, from,
@@ -230,7 +232,9 @@ static void start_strip(const run_context *c, int64_t number, strip *s)
     }
     s->pixels[ax->phases] = cn__min(line->pixels * ax->step, conv->out[2] - s->first * ax->step);
     split_pixels(plan, ax->phases, s);
-    memset(s->copies, 0, (size_t)(line->copies * line->cells * conv->in_channels) * sizeof(float));
+    if (!s->whole)
+        memset(s->copies, 0,
+               (size_t)(line->copies * line->cells * conv->in_channels) * sizeof(float));
     memset(s->holds, 0, sizeof s->holds);
     memset(s->start, 0, sizeof s->start);
     s->line = (cn__line){.in = s->in,

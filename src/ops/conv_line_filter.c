@@ -81,7 +81,7 @@ static void transform_line(const cn_conv_plan *plan, const float *pixels, float 
 {
     const struct cn__line_filter *f = plan->line_filter;
     int64_t channels = plan->depth, cells = f->copied / (cn__filter_pixels * channels);
-    if (channels <= 4)
+    if (channels <= 4) /* a constant, which a compiler makes a single move of */
         part_phases(pixels, cells, channels, 1, phases, f->phase);
     else
         part_phases(pixels, cells, channels, cn__ceil_div(channels, 4), phases, f->phase);
@@ -143,7 +143,7 @@ static void fill_copy(const run_context *c, int64_t number, int64_t slot, strip 
     if (s->holds[slot] == number)
         return;
     s->holds[slot] = number;
-    if (number == outside) {
+    if (number == outside || s->from == s->end) {
         memset(copy, 0, (size_t)f->slot * sizeof(float));
         return;
     }
@@ -238,6 +238,7 @@ static void start_strip(const run_context *c, int64_t number, strip *s)
                          .depth = 1,
                          .in_step = conv->in_channels,
                          .out_step = conv->out_channels,
+                         .far = f->far,
                          .low = c->clamp.low,
                          .high = c->clamp.high};
     const cn__column_block *last = &plan->block[plan->blocks - 1];

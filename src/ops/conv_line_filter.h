@@ -35,6 +35,7 @@ struct cn__line_filter {
     int64_t lines;  /* of a task */
     int64_t tasks;
     int64_t widest; /* vectors of a block at most */
+    bool far;       /* the output is too large for any cache */
 };
 
 /* What the convolution costs so, in multiply-adds of a vector; infinite if it cannot be done. */

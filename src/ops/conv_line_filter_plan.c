@@ -19,6 +19,7 @@ enum {
 enum {
     most_depth = 16,           /* input channels */
     most_weights = 256 * 1024, /* floats of the kernel */
+    far_floats = 4 << 20,      /* of an output that no cache holds */
     wanted_tasks = 32
 };
 static const double task_multiplications = 1 << 20;
@@ -130,6 +131,7 @@ static void cut_into_tasks(const cn_conv_plan *plan, struct cn__line_filter *f)
     double each = all / (double)(lines * f->strips);
     f->lines = (int64_t)fmax(1, fmin(wanted / each, (double)lines));
     f->tasks = f->strips * cn__ceil_div(lines, f->lines);
+    f->far = cn_conv_out_count(conv) > far_floats;
 }
 
 cn_status cn__line_filter_plan(cn_conv_plan *plan)

@@ -205,7 +205,7 @@ own_next(const cn__winograd_context *c, const cn__column_block *block, const des
     const cn__winograd_axis *axis = c->plan->winograd->axis;
     int64_t next = axis[2].step * axis[2].out_step * c->plan->conv.out_channels;
     for (int64_t i = 0; i < axis[1].step * axis[2].step; i++)
-        for (int64_t n = 0; n < block->columns; n += cn__line_floats)
+        for (int64_t n = 0; d->out[i] != d->nowhere && n < block->columns; n += cn__line_floats)
             __builtin_prefetch(d->out[i] + next + n, 1, 2);
 }
 

@@ -34,12 +34,14 @@ static bool is_gradient(cn_conv_pass pass)
  * can for four and more that lie side by side where the kernel is a multiple of the stride. */
 static cn_conv random_subpixel(cn_conv_pass pass)
 {
-    int rank = test_int(0, 3) == 0 ? 1 : 2;
+    int rank = (int)test_int(1, 3);
     bool transposed = is_transposed(pass);
     cn_conv conv = {.rank = rank, .batch = test_int(1, 3)};
     for (int i = 0; i < rank; i++) {
-        int64_t stride = test_int(2, rank == 1 ? 5 : 3);
-        int64_t cells = test_int(1, 9), fine = test_int(1, 9 * stride);
+        bool deep = rank == 3 && i == 0;
+        int64_t stride = test_int(deep ? 1 : 2, rank == 1 ? 5 : deep ? 2 : 3);
+        int64_t most = rank == 3 ? 4 : 9, cells = test_int(1, most);
+        int64_t fine = test_int(1, most * stride);
         conv.stride[i] = stride;
         conv.kernel[i] = test_int(stride + 1, 3 * stride);
         conv.in[i] = transposed ? cells : fine;
