@@ -239,7 +239,7 @@ static void choose_part(cn_conv_plan *plan)
     g->task_rows = shape.rows;
     if (line > task_floats && shape.columns > task_side &&
         plan->conv.batch * plan->phase[0].image_pixels > 2 * cn__gradient_runs)
-        g->task_rows = cn__max(1, task_side / strip) * strip;
+        g->task_rows = cn__min(shape.rows, cn__max(1, task_side / strip) * strip);
     int64_t block = cn__max(1, g->task_rows * shape.columns / g->blocks);
     g->task_blocks = cn__max(1, cn__min(g->blocks, task_floats / block));
     g->row_tasks = cn__ceil_div(shape.rows, g->task_rows);
