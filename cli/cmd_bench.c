@@ -58,9 +58,12 @@ static int check_options(const bench_settings *s, const char *subject, bool is_o
     };
     for (size_t i = 0; i < sizeof given / sizeof *given; i++)
         if (given[i].given && given[i].of_operations != is_operation)
-            return cli_fail_usage(NULL, "--%s is for %s; %s is %s", given[i].name,
-                                  is_operation ? "models" : "operations", subject,
-                                  is_operation ? "an operation" : "none");
+            return cli_fail_usage(NULL,
+                                  is_operation ? "--%s is for models; %s is an operation"
+                                               : "--%s is for operations; %s is none: they are "
+                                                 "conv1d, conv2d, conv3d, conv1d_transpose, "
+                                                 "conv2d_transpose and conv3d_transpose",
+                                  given[i].name, subject);
     if (is_operation && (!o->input.rank || !o->kernel.rank))
         return cli_fail_usage("usage: cornu bench OPERATION --input HxW[xC] --kernel N[xN] ...",
                               "--%s is missing", o->input.rank ? "kernel" : "input");
