@@ -29,6 +29,13 @@ typedef struct cn__line_axis {
     cn__line_phase phase[cn__line_phases];
 } cn__line_axis;
 
+/* How the output's lines, in so many strips each, are cut into tasks. */
+typedef struct cn__line_tasks {
+    int64_t lines, tasks; /* lines of a task, and the tasks */
+    bool far;             /* the output is too large for any cache */
+} cn__line_tasks;
+cn__line_tasks cn__line_cut(const cn_conv_plan *plan, int64_t strips);
+
 struct cn__line_conv {
     cn__line_axis axis[3];
     bool merged;    /* neighbouring taps of the last axis are one */

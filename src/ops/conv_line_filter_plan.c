@@ -1,6 +1,7 @@
 /* Planning minimal filtering along the line; see conv_line_filter.h. */
 #include <math.h>
 
+#include "ops/conv_line.h"
 #include "ops/conv_line_filter.h"
 #include "ops/conv_winograd.h"
 #include "ops/conv_winograd_plan.h"
@@ -17,12 +18,9 @@ enum {
 };
 
 enum {
-    most_depth = 16,           /* input channels */
-    most_weights = 256 * 1024, /* floats of the kernel */
-    far_floats = 4 << 20,      /* of an output that no cache holds */
-    wanted_tasks = 32
+    most_depth = 16,          /* input channels */
+    most_weights = 256 * 1024 /* floats of the kernel */
 };
-static const double task_multiplications = 1 << 20;
 
 static const cn__winograd *filter_of(const cn_conv_plan *plan)
 {
@@ -122,18 +120,6 @@ double cn__line_filter_cost(const cn_conv_plan *plan)
     return strip * (double)(f.strips * conv->out[0] * conv->out[1]);
 }
 
-static void cut_into_tasks(const cn_conv_plan *plan, struct cn__line_filter *f)
-{
-    const cn_conv *conv = &plan->conv;
-    int64_t lines = conv->batch * conv->out[0] * conv->out[1];
-    double all = cn_conv_multiplications(conv, plan->pass == CN_CONV_TRANSPOSE);
-    double wanted = fmax(all / wanted_tasks, task_multiplications);
-    double each = all / (double)(lines * f->strips);
-    f->lines = (int64_t)fmax(1, fmin(wanted / each, (double)lines));
-    f->tasks = f->strips * cn__ceil_div(lines, f->lines);
-    f->far = cn_conv_out_count(conv) > far_floats;
-}
-
 cn_status cn__line_filter_plan(cn_conv_plan *plan)
 {
     struct cn__line_filter *f = cn__arena_alloc(plan->arena, sizeof *f);
@@ -142,7 +128,10 @@ cn_status cn__line_filter_plan(cn_conv_plan *plan)
     *f = shape_of(plan);
     CN__TRY(cn__plan_blocks(plan, plan->columns, f->widest, &plan->blocks, &plan->block,
                             &plan->packed_columns));
-    cut_into_tasks(plan, f);
+    const cn__line_tasks cut = cn__line_cut(plan, f->strips);
+    f->lines = cut.lines;
+    f->tasks = cut.tasks;
+    f->far = cut.far;
     plan->packed_floats = f->column * plan->packed_columns;
     plan->line_filter = f;
     plan->path = &cn__line_filter_path;

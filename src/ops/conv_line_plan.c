@@ -154,16 +154,16 @@ double cn__line_cost(const cn_conv_plan *plan)
     return (double)line.strips * (cost * (double)conv->groups + copied * lines);
 }
 
-static void cut_into_tasks(const cn_conv_plan *plan, struct cn__line_conv *line)
+cn__line_tasks cn__line_cut(const cn_conv_plan *plan, int64_t strips)
 {
     const cn_conv *conv = &plan->conv;
-    int64_t lines = conv->batch * conv->out[0] * conv->out[1];
+    int64_t all_lines = conv->batch * conv->out[0] * conv->out[1];
     double all = cn_conv_multiplications(conv, plan->pass == CN_CONV_TRANSPOSE);
     double wanted = fmax(all / wanted_tasks, task_multiplications);
-    double each = all / (double)(lines * line->strips);
-    line->lines = (int64_t)fmax(1, fmin(wanted / each, (double)lines));
-    line->far = cn_conv_out_count(conv) > far_floats;
-    line->tasks = line->strips * cn__ceil_div(lines, line->lines);
+    double each = all / (double)(all_lines * strips);
+    int64_t lines = (int64_t)fmax(1, fmin(wanted / each, (double)all_lines));
+    return (cn__line_tasks){lines, strips * cn__ceil_div(all_lines, lines),
+                            cn_conv_out_count(conv) > far_floats};
 }
 
 cn_status cn__line_plan(cn_conv_plan *plan)
@@ -174,7 +174,10 @@ cn_status cn__line_plan(cn_conv_plan *plan)
     *line = shape_of(plan);
     CN__TRY(cn__plan_blocks(plan, plan->columns, line->widest, &plan->blocks, &plan->block,
                             &plan->packed_columns));
-    cut_into_tasks(plan, line);
+    const cn__line_tasks cut = cn__line_cut(plan, line->strips);
+    line->lines = cut.lines;
+    line->tasks = cut.tasks;
+    line->far = cut.far;
     plan->packed_floats = cn__direct_packed_floats(plan);
     plan->line = line;
     plan->path = &cn__line_path;
